@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+# The four floors of tests, and the checks of style and layers.
+
+PYTEST    := /usr/bin/python3 -m pytest -p no:cacheprovider
+SAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CLANG     ?= clang
+TEST_LIBS := cmocka
+
+## make test        install what is missing and run every test: units, fuzz corpora, guests, lab
+test: $(BUILD)/toyvmm $(BUILD)/unit fuzz-targets guests images lab-images | $(BUILD)/deps-test.ok
+	tools/run-tests
+
+## make test-unit   unit tests alone (seconds, no /dev/kvm)
+test-unit: $(BUILD)/unit
+	$(BUILD)/unit
+
+## make test-guest  bare-metal guests under this machine's /dev/kvm
+test-guest: $(BUILD)/toyvmm guests | $(BUILD)/deps-test.ok
+	tools/run-tests guest
+
+## make test-lab    stock Linux guests in the nested lab
+test-lab: $(BUILD)/toyvmm images lab-images | $(BUILD)/deps-test.ok
+	tools/run-tests lab
+
+.PHONY: test test-unit test-guest test-lab fuzz fuzz-targets guests check format
+
+# Units: one program, every room, sanitized.
+UNIT_SRC := $(sort $(wildcard tests/unit/*.c tests/unit/*/*.c tests/fake/*.c))
+UNIT_OBJ := $(ROOMS:%.c=$(BUILD)/san/%.o) $(UNIT_SRC:%.c=$(BUILD)/san/%.o)
+$(BUILD)/unit: $(UNIT_OBJ)
+	$(SAY) LINK $@
+	$(CC) $(SAN) -g -pthread -o $@ $^ $(shell $(PKG_SHARED) --libs $(LIBS) $(TEST_LIBS)) $(EXTRA_LIBS)
+
+$(BUILD)/san/%.o: %.c $(AML) Makefile mk/test.mk | $(BUILD)/deps-build.ok $(BUILD)/deps-test.ok
+	mkdir -p $(@D)
+	$(SAY) CC "$< (sanitized)"
+	$(CC) $(CPPFLAGS) -Itests $(CSTD) $(WARN) $(SAN) -O1 -g -MMD -MP -c -o $@ $<
+
+# Fuzzers: one program a target, clang's libFuzzer.
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
+FUZZERS  := $(FUZZ_SRC:tests/fuzz/%_fuzz.c=$(BUILD)/fuzz/%)
+FUZZ_OBJ := $(ROOMS:%.c=$(BUILD)/fuzz/%.o)
+FUZZ_SECONDS ?= 60
+fuzz-targets: $(FUZZERS)
+
+## make fuzz        fuzz every target for FUZZ_SECONDS (60) each
+fuzz: $(FUZZERS)
+	for f in $(FUZZERS); do \
+		mkdir -p $(BUILD)/fuzz/new/$$(basename $$f); \
+		echo "== $$f"; \
+		$$f -max_total_time=$(FUZZ_SECONDS) -timeout=1 -rss_limit_mb=1024 -print_final_stats=1 \
+			-artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/new/$$(basename $$f) \
+			tests/fuzz/corpus/$$(basename $$f) || exit 1; \
+	done
+
+$(BUILD)/fuzz/%: tests/fuzz/%_fuzz.c $(FUZZ_OBJ)
+	mkdir -p $(@D)
+	$(SAY) FUZZ $@
+	$(CLANG) $(CPPFLAGS) -Itests $(CSTD) $(SAN) -fsanitize=fuzzer -O1 -g -o $@ $^ \
+		$(shell $(PKG_SHARED) --libs $(LIBS)) $(EXTRA_LIBS)
+
+$(BUILD)/fuzz/%.o: %.c $(AML) Makefile mk/test.mk | $(BUILD)/deps-build.ok $(BUILD)/deps-test.ok
+	mkdir -p $(@D)
+	$(SAY) CC "$< (for fuzzing)"
+	$(CLANG) $(CPPFLAGS) $(CSTD) $(SAN) -fsanitize=fuzzer-no-link -O1 -g -MMD -MP -c -o $@ $<
+
+-include $(UNIT_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d)
+
+# Bare-metal guests: a 64-bit ELF of a few dozen lines each.
+GUEST_SRC := $(sort $(wildcard tests/guest/*.c))
+GUESTS    := $(filter-out $(BUILD)/guest/lib.elf,$(GUEST_SRC:tests/guest/%.c=$(BUILD)/guest/%.elf))
+GUEST_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -O1 -ffreestanding -fno-pic -no-pie -nostdlib -static \
+	-mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none -mcmodel=small
+guests: $(GUESTS)
+$(BUILD)/guest/%.elf: tests/guest/%.c $(wildcard tests/guest/lib.* tests/guest/*.S tests/guest/*.ld tests/guest/*.h)
+	mkdir -p $(@D)
+	$(SAY) GUEST $@
+	gcc $(GUEST_CFLAGS) -Wl,--build-id=none -Wl,-T,tests/guest/guest.ld -o $@ \
+		tests/guest/start.S tests/guest/lib.c $<
+
+## make check       clang-format, layers, shellcheck
+check: | $(BUILD)/deps-test.ok
+	tools/check-layers
+	tools/check-style
+
+## make format      clang-format everything in place
+format:
+	git ls-files -co --exclude-standard '*.[ch]' | xargs clang-format -i

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Standard input and output, whatever they are: a terminal, pipes, files, sockets, /dev/null,
+ * closed.
+ *
+ * O_NONBLOCK belongs to the open file description, which we share with the shell that started us
+ * and with whoever it started else: setting it would break them. So we open our own description of
+ * the same thing through /proc/self/fd where that is possible, and where it is not (a socket, a
+ * terminal of another user) each call is made so that it does not wait.
+ */
+#include "backend/chardev_impl.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "backend/escape.h"
+#include "base/io.h"
+
+#define KEYS 256 /* keys read from a terminal at once */
+
+enum stream_kind {
+	STREAM_OWN,  /* our own description, non-blocking */
+	STREAM_FILE, /* a regular file: never waits, and its offset is shared on purpose (>> and &&)
+		      */
+	STREAM_SOCKET, /* MSG_DONTWAIT */
+	STREAM_POLL,   /* ask poll(2) before each call */
+};
+
+struct stream {
+	int fd;
+	enum stream_kind kind;
+	size_t sure; /* STREAM_POLL: what a descriptor that polls writable takes without waiting */
+};
+
+struct chardev_stdio {
+	struct chardev base;
+	struct stream in, out;
+	bool keys; /* input is a terminal: escape keys work */
+	struct escape escape;
+	uint8_t late; /* a byte that had no room any more, when the escape gave two for one */
+	bool has_late;
+	void (*quit)(void *arg);
+	void *quit_arg;
+};
+
+/* Opening /dev/ptmx again would not give the same terminal but a new one
+ * (Documentation/admin-guide/devices). */
+static bool may_reopen(const struct stat *st)
+{
+	return S_ISFIFO(st->st_mode) || (S_ISCHR(st->st_mode) && st->st_rdev != makedev(5, 2));
+}
+
+/* fd -1 where `fd` is not open: then there is no such stream. */
+static struct stream stream_open(int fd, int access)
+{
+	struct stream s = {.fd = -1, .kind = STREAM_POLL};
+	char path[32];
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return s;
+	if (may_reopen(&st)) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		s.fd = open(path, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		s.kind = STREAM_OWN;
+		if (s.fd >= 0)
+			return s;
+		s.kind = STREAM_POLL;
+	}
+	if (S_ISREG(st.st_mode))
+		s.kind = STREAM_FILE;
+	else if (S_ISSOCK(st.st_mode))
+		s.kind = STREAM_SOCKET;
+	s.sure =
+		S_ISFIFO(st.st_mode) ? PIPE_BUF : 1; /* pipe(7); a tty may have room for one byte */
+	s.fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	return s;
+}
+
+static bool stream_waits(const struct stream *s, short events)
+{
+	struct pollfd p = {.fd = s->fd, .events = events};
+
+	return s->kind == STREAM_POLL && poll(&p, 1, 0) == 0;
+}
+
+static ssize_t stream_read(const struct stream *s, uint8_t *buf, size_t len)
+{
+	ssize_t n;
+
+	if (stream_waits(s, POLLIN))
+		return -EAGAIN;
+	n = s->kind == STREAM_SOCKET ? recv(s->fd, buf, len, MSG_DONTWAIT) : read(s->fd, buf, len);
+	return n < 0 ? -errno : n;
+}
+
+static ssize_t stream_write(const struct stream *s, const uint8_t *data, size_t len)
+{
+	ssize_t n;
+
+	if (stream_waits(s, POLLOUT))
+		return -EAGAIN;
+	if (s->kind == STREAM_SOCKET)
+		n = send(s->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	else
+		n = write(s->fd, data, s->kind == STREAM_POLL ? MIN(len, s->sure) : len);
+	return n < 0 ? -errno : n;
+}
+
+/* ---- the terminal's keys ---- */
+
+static void act(struct chardev_stdio *s, enum escape_action action)
+{
+	const char *help = escape_help();
+
+	if (action == ESCAPE_QUIT && s->quit)
+		s->quit(s->quit_arg);
+	if (action == ESCAPE_HELP)
+		chardev_write(&s->base, (const uint8_t *)help, strlen(help));
+}
+
+/* At most one byte more comes out than went in: a Ctrl-A of last time. It waits in `late`. */
+static ssize_t read_keys(struct chardev_stdio *s, uint8_t *buf, size_t len)
+{
+	uint8_t keys[KEYS], out[2];
+	size_t used = 0, n;
+	ssize_t got = stream_read(&s->in, keys, MIN(len, sizeof(keys)));
+
+	for (ssize_t i = 0; i < got; i++) {
+		act(s, escape_key(&s->escape, keys[i], out, &n));
+		for (size_t j = 0; j < n; j++) {
+			if (used < len)
+				buf[used++] = out[j];
+			else
+				s->late = out[j], s->has_late = true;
+		}
+	}
+	if (got <= 0)
+		return got;
+	return used ? (ssize_t)used : -EAGAIN;
+}
+
+static ssize_t stdio_read(struct chardev *c, uint8_t *buf, size_t len)
+{
+	struct chardev_stdio *s = container_of(c, struct chardev_stdio, base);
+
+	if (s->has_late) {
+		s->has_late = false;
+		buf[0] = s->late;
+		return 1;
+	}
+	return s->keys ? read_keys(s, buf, len) : stream_read(&s->in, buf, len);
+}
+
+static ssize_t stdio_write(struct chardev *c, const uint8_t *data, size_t len)
+{
+	return stream_write(&container_of(c, struct chardev_stdio, base)->out, data, len);
+}
+
+static void stdio_close(struct chardev *c)
+{
+	fd_close(&c->in.source.fd);
+	fd_close(&c->out.source.fd);
+}
+
+static const struct chardev_ops stdio_ops = {
+	.read = stdio_read,
+	.write = stdio_write,
+	.close = stdio_close,
+};
+
+int chardev_open_stdio(struct chardev **out, struct loop *loop, void (*quit)(void *arg), void *arg,
+		       struct err *e)
+{
+	struct chardev_stdio *s = calloc(1, sizeof(*s));
+	int rc;
+
+	if (!s)
+		return err_set(e, ENOMEM, "serial: out of memory");
+	/* First of all: a descriptor that we open could get the number of one that is closed. */
+	s->in = stream_open(STDIN_FILENO, O_RDONLY);
+	s->out = stream_open(STDOUT_FILENO, O_WRONLY);
+	rc = chardev_init(&s->base, &stdio_ops, loop, e);
+	chardev_set_fds(&s->base, s->in.fd, s->out.fd);
+	if (rc < 0) {
+		chardev_destroy(&s->base);
+		return rc;
+	}
+	s->quit = quit;
+	s->quit_arg = arg;
+	s->keys = s->in.fd >= 0 && isatty(s->in.fd);
+	s->base.reader = s->out.fd >= 0;
+	s->base.discard = !s->base.reader;
+	*out = &s->base;
+	return 0;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The MP table (Intel MultiProcessor Specification 1.4, chapter 4): how a kernel without ACPI, or
+ * told to leave it alone (acpi=off), finds the processors and the IOAPIC.
+ */
+#pragma once
+
+#include "base/err.h"
+#include "mem/gmem.h"
+
+/*
+ * Writes the floating pointer and the table to MPTABLE_START, for `cpus` vCPUs with APIC IDs 0 to
+ * cpus - 1. -EINVAL for a number of vCPUs that has no APIC IDs, -EFAULT when there is no RAM there.
+ */
+int mptable_write(struct gmem *m, unsigned cpus, struct err *e);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the user asked for: pure data, filled by the command line (config/cli.c) or a JSON file
+ * (config/json.c), validated before anything is opened. Opens nothing but the JSON file itself.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "base/err.h"
+
+enum serial_kind { SERIAL_STDIO, SERIAL_PTY, SERIAL_FILE, SERIAL_SOCKET, SERIAL_NONE };
+
+struct vm_config {
+	char *kernel;  /* path */
+	char *initrd;  /* path or NULL */
+	char *cmdline; /* NULL: CONFIG_DEFAULT_CMDLINE */
+	unsigned cpus;
+	uint64_t memory; /* bytes, whole MiB */
+	struct {
+		enum serial_kind kind;
+		char *path; /* SERIAL_FILE, SERIAL_SOCKET */
+	} serial;
+};
+
+#define CONFIG_DEFAULT_CMDLINE "console=ttyS0"
+#define CONFIG_DEFAULT_MEMORY  (256 * MIB)
+#define CONFIG_MIN_MEMORY      (32 * MIB)
+#define CONFIG_MAX_MEMORY \
+	(32 * 1024 * GIB)   /* 2^45: fits a CPU with 46 address bits, hole included */
+#define CONFIG_MAX_CPUS 255 /* xAPIC IDs; the host's KVM may allow fewer */
+
+void config_init(struct vm_config *c); /* the defaults */
+void config_fini(struct vm_config *c);
+
+/* Merges a JSON file into *c. -EINVAL with a text that names file, line and key. */
+int config_read_json(struct vm_config *c, const char *path, struct err *e);
+
+/* Checks what can be checked without opening anything: sizes, counts, a kernel is named. */
+int config_validate(const struct vm_config *c, struct err *e);

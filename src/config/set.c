@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "config/set.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "config/text.h"
+
+/* Like strtoull(), but no sign, no space, no "0x", and never a wrapped result. */
+static int parse_digits(const char **text, uint64_t *out)
+{
+	const char *p = *text;
+	uint64_t n = 0;
+
+	if (*p < '0' || *p > '9')
+		return -EINVAL;
+	for (; *p >= '0' && *p <= '9'; p++)
+		if (__builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, (uint64_t)(*p - '0'), &n))
+			return -ERANGE;
+	*text = p;
+	*out = n;
+	return 0;
+}
+
+int parse_u64(const char *text, uint64_t *out)
+{
+	size_t len = strlen(text);
+
+	/* Judged first, so that "99999999999999999999x" is not a number, rather than too large a
+	 * one. */
+	if (len == 0 || strspn(text, "0123456789") != len)
+		return -EINVAL;
+	return parse_digits(&text, out);
+}
+
+int parse_size(const char *text, uint64_t *out)
+{
+	static const char units[] = "KMGT";
+	size_t digits = strspn(text, "0123456789");
+	uint64_t unit = MIB;
+	int rc;
+
+	if (digits == 0)
+		return -EINVAL;
+	if (text[digits]) {
+		const char *u = strchr(units, text[digits] & ~0x20); /* to upper case */
+
+		if (!u || !*u || text[digits + 1])
+			return -EINVAL;
+		unit = KIB << (10 * (u - units));
+	}
+	rc = parse_digits(&text, out);
+	if (rc < 0)
+		return rc;
+	return __builtin_mul_overflow(*out, unit, out) ? -ERANGE : 0;
+}
+
+static int replace(char **to, const char *text, struct err *e)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return err_set(e, ENOMEM, "out of memory");
+	free(*to);
+	*to = copy;
+	return 0;
+}
+
+int set_path(char **path, const char *written, struct err *e)
+{
+	if (!*written)
+		return err_set(e, EINVAL, "the file name is empty");
+	return replace(path, written, e);
+}
+
+int set_cmdline(struct vm_config *c, const char *written, struct err *e)
+{
+	for (const char *p = written; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			return err_set(
+				e, EINVAL,
+				"character %zu is a control character (0x%02x); the kernel's "
+				"command line is one line of text",
+				(size_t)(p - written) + 1, (unsigned)*p);
+	return replace(&c->cmdline, written, e);
+}
+
+int set_cpus(struct vm_config *c, uint64_t cpus, const char *written, struct err *e)
+{
+	if (cpus < 1 || cpus > CONFIG_MAX_CPUS)
+		return err_set(e, EINVAL, "'%s' is not a whole number from 1 to %u",
+			       show(written).text, CONFIG_MAX_CPUS);
+	c->cpus = (unsigned)cpus;
+	return 0;
+}
+
+int set_memory(struct vm_config *c, uint64_t bytes, const char *written, struct err *e)
+{
+	if (bytes > CONFIG_MAX_MEMORY)
+		return err_set(e, EINVAL, "'%s' is too much: at most 32 TiB", show(written).text);
+	if (bytes < CONFIG_MIN_MEMORY)
+		return err_set(e, EINVAL, "'%s' is too little: at least 32 MiB",
+			       show(written).text);
+	if (bytes % MIB)
+		return err_set(e, EINVAL, "'%s' is not a whole number of MiB", show(written).text);
+	c->memory = bytes;
+	return 0;
+}
+
+static const struct serial_word {
+	const char *name;
+	enum serial_kind kind;
+	bool takes_path;
+} serial_words[] = {
+	{"stdio", SERIAL_STDIO, false},  {"pty", SERIAL_PTY, false},   {"file", SERIAL_FILE, true},
+	{"socket", SERIAL_SOCKET, true}, {"none", SERIAL_NONE, false},
+};
+
+static int unknown_serial(const char *kind, struct err *e)
+{
+	struct near near = near_start(kind);
+
+	for (size_t i = 0; i < ARRAY_SIZE(serial_words); i++)
+		near_try(&near, serial_words[i].name);
+	if (near.best)
+		return err_set(e, EINVAL, "'%s' is unknown; did you mean '%s'?", show(kind).text,
+			       near.best);
+	return err_set(e, EINVAL, "'%s' is none of stdio, pty, file=PATH, socket=PATH and none",
+		       show(kind).text);
+}
+
+static int check_serial_path(const struct serial_word *w, const char *path, struct err *e)
+{
+	const size_t socket_max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1; /* unix(7) */
+
+	if (!w->takes_path && path)
+		return err_set(e, EINVAL, "'%s' takes no path", w->name);
+	if (w->takes_path && (!path || !*path))
+		return err_set(e, EINVAL, "'%s' needs a path", w->name);
+	if (w->kind == SERIAL_SOCKET && strlen(path) > socket_max)
+		return err_set(e, EINVAL, "the socket's path is longer than %zu bytes", socket_max);
+	return 0;
+}
+
+int set_serial(struct vm_config *c, const char *kind, const char *path, struct err *e)
+{
+	const struct serial_word *w = NULL;
+	int rc;
+
+	for (size_t i = 0; i < ARRAY_SIZE(serial_words); i++)
+		if (strcmp(serial_words[i].name, kind) == 0)
+			w = &serial_words[i];
+	if (!w)
+		return unknown_serial(kind, e);
+	rc = check_serial_path(w, path, e);
+	if (rc < 0)
+		return rc;
+	if (path) {
+		rc = replace(&c->serial.path, path, e);
+		if (rc < 0)
+			return rc;
+	} else {
+		free(c->serial.path);
+		c->serial.path = NULL;
+	}
+	c->serial.kind = w->kind;
+	return 0;
+}
+
+int set_serial_spec(struct vm_config *c, const char *spec, struct err *e)
+{
+	const char *equals = strchr(spec, '=');
+	char *kind;
+	int rc;
+
+	if (!equals)
+		return set_serial(c, spec, NULL, e);
+	kind = strndup(spec, (size_t)(equals - spec));
+	if (!kind)
+		return err_set(e, ENOMEM, "out of memory");
+	rc = set_serial(c, kind, equals + 1, e);
+	free(kind);
+	return rc;
+}

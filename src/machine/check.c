@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "machine/check.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "config/cli.h"
+
+enum verdict { NO, YES, INFO };
+
+/* One item: "  yes  what        detail". */
+static bool item(FILE *out, enum verdict v, const char *what, const char *fmt, ...)
+	PRINTF_LIKE(4, 5);
+
+static bool item(FILE *out, enum verdict v, const char *what, const char *fmt, ...)
+{
+	static const char *const word[] = {[NO] = "no", [YES] = "yes", [INFO] = "-"};
+	va_list ap;
+
+	fprintf(out, "  %-3s  %-29s ", word[v], what);
+	va_start(ap, fmt);
+	vfprintf(out, fmt, ap);
+	va_end(ap);
+	fputc('\n', out);
+	return v != NO;
+}
+
+/* What follows a "no": the reason and what to do. */
+static void mend(FILE *out, const char *why, const char *how)
+{
+	fprintf(out, "         why:  %s\n         mend: %s\n", why, how);
+}
+
+static bool has_flag(const struct check_facts *f)
+{
+	return f->vmx || f->svm;
+}
+
+static bool check_device(const struct check_facts *f, FILE *out)
+{
+	const char *module = strcmp(f->vendor, "GenuineIntel") == 0 ? "kvm_intel" : "kvm_amd";
+	char how[160];
+
+	if (f->kvm_exists)
+		return item(out, YES, "/dev/kvm", "is there");
+	item(out, NO, "/dev/kvm", "is not there");
+	if (has_flag(f)) {
+		snprintf(how, sizeof(how),
+			 "sudo modprobe %s; if that fails, 'sudo dmesg | grep -i kvm' tells "
+			 "whether the firmware forbids it",
+			 module);
+		mend(out, "the CPU can virtualize, but KVM's module is not loaded", how);
+	} else {
+		mend(out, "no virtualization in this CPU, or the firmware or the cloud hides it",
+		     "enable VT-x or AMD-V in the firmware, or nested virtualization where this is "
+		     "a virtual machine");
+	}
+	return false;
+}
+
+static bool check_access(const struct check_facts *f, FILE *out)
+{
+	if (!f->kvm_exists)
+		return item(out, INFO, "access to /dev/kvm", "not known without it");
+	if (f->kvm_rc != -EACCES && f->kvm_rc != -EPERM)
+		return item(out, YES, "access to /dev/kvm", "read and write");
+	item(out, NO, "access to /dev/kvm", "not for this user");
+	if (f->kvm_group)
+		mend(out, "only root and the device's group may use it",
+		     "sudo usermod -aG \"$(stat -c %G /dev/kvm)\" \"$USER\", then log in again; or "
+		     "use sudo");
+	else
+		mend(out, "only root may use it",
+		     "use sudo, or: sudo chgrp kvm /dev/kvm && sudo chmod g+rw /dev/kvm, and join "
+		     "the group kvm");
+	return false;
+}
+
+/* kvm_open() checks the API's version and makes a VM. */
+static bool check_vm(const struct check_facts *f, FILE *out)
+{
+	if (!f->kvm_exists || f->kvm_rc == -EACCES || f->kvm_rc == -EPERM)
+		return item(out, INFO, "making a virtual machine",
+			    "not known without access to /dev/kvm");
+	if (f->kvm_rc == 0)
+		return item(out, YES, "making a virtual machine", "KVM API version 12");
+	item(out, NO, "making a virtual machine", "KVM refuses");
+	mend(out, f->kvm_error.text,
+	     f->kvm_rc == -EBUSY
+		     ? "end the other hypervisor that uses the CPU's virtualization"
+		     : "load the kernel's own kvm_intel or kvm_amd module again; see 'sudo dmesg'");
+	return false;
+}
+
+static bool check_flag(const struct check_facts *f, FILE *out)
+{
+	static const char what[] = "hardware virtualization";
+
+	if (has_flag(f) && !(f->kvm_paravirtual && !f->kvm_native))
+		return item(out, YES, what, "%s", f->vmx ? "Intel VT-x (vmx)" : "AMD-V (svm)");
+	if (has_flag(f)) {
+		item(out, NO, what, "%s, but KVM does not use it", f->vmx ? "Intel VT-x" : "AMD-V");
+		mend(out,
+		     "the paravirtual kvm_pvm serves /dev/kvm; a stock Linux kernel does not run "
+		     "on it",
+		     "sudo rmmod kvm_pvm && sudo modprobe kvm_intel (or kvm_amd)");
+		return false;
+	}
+	item(out, NO, what, "neither vmx nor svm in /proc/cpuinfo");
+	if (f->kvm_exists)
+		mend(out,
+		     "this KVM is paravirtual: it runs bare-metal guests and patched kernels, no "
+		     "stock Linux",
+		     "'make run_linux' boots Linux in the nested lab; or use a host with VT-x or "
+		     "AMD-V");
+	else
+		mend(out, "there is none here, or it is switched off",
+		     "'make run_linux' boots Linux in the nested lab; or see /dev/kvm above");
+	return false;
+}
+
+static bool check_capability(const struct check_cap *cap, bool there, FILE *out)
+{
+	char what[64];
+
+	snprintf(what, sizeof(what), "KVM_CAP_%s", cap->name);
+	if (there)
+		return item(out, YES, what, "for %s", cap->use);
+	if (cap->optional)
+		return item(out, INFO, what, "not there, can be done without (for %s)", cap->use);
+	item(out, NO, what, "not there (for %s)", cap->use);
+	mend(out, "this kernel's KVM is too old or was built without it",
+	     "run Linux 4.14 or newer on this host");
+	return false;
+}
+
+static bool check_capabilities(const struct check_facts *f, FILE *out)
+{
+	bool all = true;
+
+	if (f->kvm_rc < 0)
+		return item(out, INFO, "KVM's capabilities", "not known without a virtual machine");
+	for (int i = 0; check_caps[i].name; i++)
+		all &= check_capability(&check_caps[i], f->cap[i] > 0, out);
+	item(out, YES, "vCPUs", "up to %d in one virtual machine",
+	     MIN(f->max_vcpus, CONFIG_MAX_CPUS));
+	return all;
+}
+
+static void print_device(FILE *out, const char *path, int error, const char *use)
+{
+	if (error == 0)
+		item(out, INFO, path, "can be used (%s)", use);
+	else if (error == ENOENT)
+		item(out, INFO, path, "is not there (%s)", use);
+	else
+		item(out, INFO, path, "no access: %s (%s)", strerror(error), use);
+}
+
+static void print_information(const struct check_facts *f, FILE *out)
+{
+	struct utsname host;
+
+	if (uname(&host) == 0)
+		item(out, INFO, "kernel", "%s %s", host.sysname, host.release);
+	item(out, INFO, "CPU", "%s (%s), %u online", f->model[0] ? f->model : "not known",
+	     f->vendor[0] ? f->vendor : "not known", f->cpus_online);
+	if (f->memory_available)
+		item(out, INFO, "memory", "%llu MiB available",
+		     (unsigned long long)(f->memory_available / MIB));
+	print_device(out, "/dev/net/tun", f->tun, "tap networks");
+	print_device(out, "/dev/vhost-net", f->vhost_net, "networks in the host's kernel");
+	if (f->iommu_groups)
+		item(out, INFO, "IOMMU groups", "%u (PCI passthrough)", f->iommu_groups);
+	else
+		item(out, INFO, "IOMMU groups", "none (PCI passthrough)");
+	if (f->vdpa_devices)
+		item(out, INFO, "vDPA devices", "%u", f->vdpa_devices);
+	else
+		item(out, INFO, "vDPA devices", "none");
+}
+
+bool check_report(const struct check_facts *f, FILE *out)
+{
+	static bool (*const checks[])(const struct check_facts *, FILE *) = {
+		check_device, check_access, check_vm, check_flag, check_capabilities,
+	};
+	bool ok = true;
+
+	fputs("Needed for Linux guests:\n", out);
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
+		ok &= checks[i](f, out);
+	fputs("\nFor information only (toyvmm " TOYVMM_VERSION " does not use the devices yet):\n",
+	      out);
+	print_information(f, out);
+	fprintf(out, "\nThis host %s stock Linux guests.\n", ok ? "can run" : "cannot run");
+	return ok;
+}
+
+int check_host(void)
+{
+	struct check_facts facts;
+
+	check_read_facts(&facts);
+	return check_report(&facts, stdout) && fflush(stdout) == 0 ? 0 : 1;
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "machine/machine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "arch/x86/cpuid.h"
+#include "arch/x86/start.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "boot/acpi.h"
+#include "boot/boot.h"
+#include "boot/mptable.h"
+#include "machine/board.h"
+#include "machine/report.h"
+#include "machine/run.h"
+
+static void on_panicked(void *arg)
+{
+	machine_stop(arg, OUTCOME_PANICKED);
+}
+
+static int create_ram(struct machine *m, struct err *e)
+{
+	int rc = gmem_create(&m->ram, m->config->memory, false, e);
+
+	for (unsigned i = 0; i < m->ram.n && rc == 0; i++) {
+		const struct gmem_region *r = &m->ram.region[i];
+		rc = kvm_map_memory(&m->kvm, i, r->base, r->len, r->host, e);
+	}
+	return rc < 0 ? rc : report_arm(&m->ram, e);
+}
+
+static int check_limits(struct machine *m, const struct kvm_cpuid2 *cpuid, struct err *e)
+{
+	unsigned bits = cpuid_address_bits(cpuid);
+	int max = kvm_extension(&m->kvm, KVM_CAP_MAX_VCPUS);
+
+	if ((int)m->n_vcpus > max)
+		return err_set(e, EINVAL, "--cpus %u: this host's KVM allows at most %d", m->n_vcpus, max);
+	if (bits < 64 && gmem_end(&m->ram) > 1ULL << bits)
+		return err_set(e, EINVAL, "--memory %llu MiB: this host's CPU has %u address bits, enough for %llu GiB",
+			       gmem_size(&m->ram) / MIB, bits, (1ULL << bits) / GIB);
+	return 0;
+}
+
+static int create_vcpus(struct machine *m, struct err *e)
+{
+	bool tsc_deadline = kvm_extension(&m->kvm, KVM_CAP_TSC_DEADLINE_TIMER);
+	struct kvm_cpuid2 *supported, *cpuid = NULL;
+	int rc = kvm_supported_cpuid(&m->kvm, &supported, e);
+
+	if (rc < 0)
+		return rc;
+	cpuid = cpuid_create(supported);
+	m->n_vcpus = m->config->cpus;
+	m->vcpu = calloc(m->n_vcpus, sizeof(*m->vcpu));
+	rc = cpuid && m->vcpu ? check_limits(m, cpuid, e) : err_set(e, ENOMEM, "vCPUs: out of memory");
+	for (unsigned i = 0; m->vcpu && i < m->n_vcpus; i++)
+		m->vcpu[i] = (struct machine_vcpu){.vcpu = VCPU_CLOSED, .machine = m};
+	for (unsigned i = 0; i < m->n_vcpus && rc == 0; i++) {
+		struct vcpu *v = &m->vcpu[i].vcpu;
+		cpuid_adjust(cpuid, i, m->n_vcpus, tsc_deadline);
+		if ((rc = vcpu_open(v, &m->kvm, i, e)) == 0 && (rc = vcpu_set_cpuid(v, cpuid, e)) == 0)
+			rc = start_set_msrs(v, e);
+	}
+	free(cpuid);
+	free(supported);
+	return rc;
+}
+
+static const char *base_cmdline(const struct machine *m)
+{
+	return m->config->cmdline ? m->config->cmdline : CONFIG_DEFAULT_CMDLINE;
+}
+
+/*
+ * A kernel that panics and waits for ever would leave its user with a dead terminal and no exit code:
+ * unless the user says otherwise it resets at once, which ends toyvmm with exit code 3.
+ */
+static int load_guest(struct machine *m, struct err *e)
+{
+	const char *given = base_cmdline(m);
+	const char *more = strstr(given, "panic=") ? "" : " panic=-1";
+	struct boot_source source = {.kernel = m->config->kernel, .initrd = m->config->initrd};
+	struct start_state start = {0};
+	struct boot_entry entry;
+	char *cmdline;
+	int rc;
+
+	if (asprintf(&cmdline, "%s%s", given, more) < 0)
+		return err_set(e, ENOMEM, "command line: out of memory");
+	source.cmdline = cmdline;
+	rc = boot_load(&entry, &m->ram, &source, e);
+	free(cmdline);
+	if (rc < 0 || (rc = acpi_write(&m->ram, m->n_vcpus, e)) < 0 ||
+	    (rc = mptable_write(&m->ram, m->n_vcpus, e)) < 0)
+		return rc;
+	start.mode = entry.mode == BOOT_LINUX64 ? START_LONG : START_PROTECTED;
+	start.rip = entry.entry;
+	start.rsi = entry.params;                               /* Linux */
+	start.rbx = entry.mode == BOOT_PVH ? entry.params : 0;
+	if ((rc = start_write_tables(&m->ram, start.mode, e)) < 0)
+		return rc;
+	return start_set_registers(&m->vcpu[0].vcpu, &start, e);
+}
+
+/* Signals that ask us to end are read in the loop, so that the terminal and the back ends are put right. */
+static void on_signal(void *arg, uint32_t events)
+{
+	struct signalfd_siginfo info;
+	struct machine *m = arg;
+
+	(void)events;
+	if (read(m->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	m->signal = (int)info.ssi_signo;
+	machine_stop(m, OUTCOME_ENDED);
+}
+
+static int watch_signals(struct machine *m, struct err *e)
+{
+	sigset_t ending;
+
+	sigemptyset(&ending);
+	for (const int *s = (const int[]){SIGTERM, SIGINT, SIGHUP, SIGQUIT, 0}; *s; s++)
+		sigaddset(&ending, *s);
+	sigprocmask(SIG_BLOCK, &ending, NULL);
+	m->signal_fd = signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (m->signal_fd < 0)
+		return err_sys(e, "signalfd");
+	m->signals = (struct loop_source){.fd = m->signal_fd, .fn = on_signal, .arg = m};
+	if (loop_add(&m->loop, &m->signals, EPOLLIN) < 0)
+		return err_sys(e, "epoll_ctl");
+	return 0;
+}
+
+int machine_create(struct machine *m, const struct vm_config *config, struct err *e)
+{
+	int rc;
+
+	memset(m, 0, sizeof(*m));
+	m->config = config;
+	m->kvm = KVM_CLOSED;
+	m->ram = GMEM_EMPTY;
+	m->loop = LOOP_EMPTY;
+	m->doctor = DOCTOR_EMPTY;
+	m->signal_fd = -1;
+	m->board.irq_keyboard.fd = m->board.irq_serial0.fd = m->board.irq_rtc.fd = m->board.irq_sci.fd = -1;
+	atomic_store(&m->outcome, OUTCOME_RUNNING);
+	bus_init(&m->pio, "I/O ports");
+	bus_init(&m->mmio, "MMIO");
+	if ((rc = loop_init(&m->loop, e)) < 0 || (rc = kvm_open(&m->kvm, e)) < 0 ||
+	    (rc = create_ram(m, e)) < 0 || (rc = kvm_create_irqchip(&m->kvm, e)) < 0 ||
+	    (rc = create_vcpus(m, e)) < 0 || (rc = load_guest(m, e)) < 0 ||
+	    (rc = doctor_init(&m->doctor, &m->loop, base_cmdline(m), on_panicked, m, e)) < 0 ||
+	    (rc = watch_signals(m, e)) < 0 || (rc = board_create(m, e)) < 0)
+		machine_destroy(m);
+	return rc;
+}
+
+int machine_run(struct machine *m, struct err *e)
+{
+	int rc = run_start(m, e);
+
+	if (rc == 0 && (rc = loop_run(&m->loop)) < 0)
+		err_set(e, -rc, "event loop: %s", strerror(-rc));
+	run_join(m);
+	return rc < 0 ? rc : atomic_load(&m->outcome);
+}
+
+bool machine_stop(struct machine *m, enum outcome outcome)
+{
+	int running = OUTCOME_RUNNING;
+
+	if (!atomic_compare_exchange_strong(&m->outcome, &running, outcome))
+		return false;
+	atomic_store(&m->stopping, true);
+	loop_stop(&m->loop);
+	return true;
+}
+
+void machine_guest_reset(struct machine *m)
+{
+	bool panicked = atomic_load(&m->panicked) || doctor_saw_panic(&m->doctor);
+
+	machine_stop(m, panicked ? OUTCOME_PANICKED : OUTCOME_ENDED);
+}
+
+void machine_destroy(struct machine *m)
+{
+	board_destroy(m);
+	doctor_fini(&m->doctor);
+	fd_close(&m->signal_fd);
+	for (unsigned i = 0; m->vcpu && i < m->n_vcpus; i++)
+		vcpu_close(&m->vcpu[i].vcpu);
+	free(m->vcpu);
+	m->vcpu = NULL;
+	kvm_close(&m->kvm);
+	gmem_destroy(&m->ram);
+	loop_fini(&m->loop);
+	bus_fini(&m->mmio);
+	bus_fini(&m->pio);
+}

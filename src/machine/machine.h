@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The machine: everything together. The only room that knows all the others.
+ *
+ * Threads: the caller of machine_run() serves the event loop; each vCPU has a thread of its own.
+ * Locks, in the order they are taken: a device's own, then its chardev's. The buses' table locks are
+ * never held while a device runs (bus/bus.h).
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "backend/chardev.h"
+#include "bus/bus.h"
+#include "bus/irq.h"
+#include "config/config.h"
+#include "dev/lifecycle.h"
+#include "event/loop.h"
+#include "kvm/vcpu.h"
+#include "kvm/vm.h"
+#include "machine/doctor.h"
+#include "mem/gmem.h"
+
+/* How it ended; the first to say so wins. Values are the exit codes of docs/toyvmm.1. */
+enum outcome {
+	OUTCOME_RUNNING = -1,
+	OUTCOME_ENDED = 0,    /* power off, reset, or the user quit */
+	OUTCOME_ERROR = 1,    /* the host failed while the guest ran */
+	OUTCOME_PANICKED = 3, /* the guest's kernel panicked */
+	OUTCOME_CRASHED = 4,  /* triple fault, or KVM could not go on */
+};
+
+struct machine;
+
+struct machine_vcpu {
+	struct vcpu vcpu;
+	pthread_t thread;
+	bool started;
+	struct machine *machine;
+};
+
+/* The devices that every machine has (machine/board.c). */
+struct board {
+	struct irq irq_keyboard, irq_serial0, irq_rtc, irq_sci;
+	struct chardev *console;
+	struct serial *serial0;
+	struct i8042 *i8042;
+	struct rtc *rtc;
+	struct acpi_pm *acpi_pm;
+	struct pvpanic *pvpanic;
+};
+
+struct machine {
+	const struct vm_config *config;
+	struct kvm kvm;
+	struct gmem ram;
+	struct bus pio, mmio;
+	struct loop loop;
+	struct board board;
+	struct doctor doctor;
+	struct machine_vcpu *vcpu;
+	unsigned n_vcpus;
+	atomic_int outcome;  /* enum outcome */
+	atomic_bool stopping; /* vCPUs leave their run loop */
+	atomic_bool panicked; /* pvpanic spoke */
+	int signal;          /* the signal that ended it, or 0; main() ends by the same one */
+	int signal_fd;
+	struct loop_source signals;
+};
+
+/* Builds the machine that `config` (which must outlive it) describes and loads the kernel. Nothing runs. */
+int machine_create(struct machine *m, const struct vm_config *config, struct err *e);
+
+/* Runs it to its end. Returns the outcome; -errno with a text when a thread could not be started. */
+int machine_run(struct machine *m, struct err *e);
+
+/* Takes it down in reverse order; accepts a half-made one. */
+void machine_destroy(struct machine *m);
+
+/* Ends the run with `outcome`; false when it has ended already. Any thread. */
+bool machine_stop(struct machine *m, enum outcome outcome);
+
+/* The guest resets, in whatever way. After a panic (panic=N) the panic is the news, not the reset. */
+void machine_guest_reset(struct machine *m);

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mem/gmem.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+
+/* A host mapping that starts on a huge-page boundary lets the host back it with huge pages. */
+#define HUGE_PAGE (2 * MIB)
+
+/* Below this, one read costs less than a mapping and its page faults. */
+#define MAP_FILE_MIN (64 * KIB)
+
+static int map_region(struct gmem *m, uint64_t base, uint64_t len, uint64_t file_offset, struct err *e)
+{
+	struct gmem_region *r = &m->region[m->n];
+	int flags = m->memfd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+	uint64_t room = len + HUGE_PAGE;
+	uint8_t *area, *host;
+
+	/* Reserve more than needed, put the region on a boundary inside, give the rest back. */
+	area = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (area == MAP_FAILED)
+		return err_sys(e, "memory: cannot reserve %llu MiB of address space", len / MIB);
+	host = (uint8_t *)align_up((uint64_t)(uintptr_t)area, HUGE_PAGE);
+	if (mmap(host, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED | MAP_NORESERVE, m->memfd,
+		 (off_t)file_offset) == MAP_FAILED) {
+		munmap(area, room);
+		return err_sys(e, "memory: cannot map %llu MiB of guest RAM", len / MIB);
+	}
+	if (host > area)
+		munmap(area, (size_t)(host - area));
+	if (host + len < area + room)
+		munmap(host + len, (size_t)(area + room - host - len));
+	*r = (struct gmem_region){.base = base, .len = len, .host = host};
+	m->n++;
+	return 0;
+}
+
+int gmem_create(struct gmem *m, uint64_t size, bool shared, struct err *e)
+{
+	uint64_t low = MIN(size, RAM_HOLE_START);
+	int rc;
+
+	*m = GMEM_EMPTY;
+	if (shared) {
+		m->memfd = memfd_create("guest-ram", MFD_CLOEXEC);
+		if (m->memfd < 0)
+			return err_sys(e, "memory: memfd_create");
+		if (ftruncate(m->memfd, (off_t)size) < 0) {
+			rc = err_sys(e, "memory: cannot size guest RAM to %llu MiB", size / MIB);
+			goto fail;
+		}
+	}
+	if ((rc = map_region(m, 0, low, 0, e)) < 0)
+		goto fail;
+	if (size > low && (rc = map_region(m, RAM_HOLE_END, size - low, low, e)) < 0)
+		goto fail;
+	return 0;
+fail:
+	gmem_destroy(m);
+	return rc;
+}
+
+void gmem_destroy(struct gmem *m)
+{
+	for (unsigned i = 0; i < m->n; i++)
+		munmap(m->region[i].host, m->region[i].len);
+	fd_close(&m->memfd);
+	*m = GMEM_EMPTY;
+}
+
+uint64_t gmem_end(const struct gmem *m)
+{
+	return m->n ? m->region[m->n - 1].base + m->region[m->n - 1].len : 0;
+}
+
+uint64_t gmem_size(const struct gmem *m)
+{
+	uint64_t size = 0;
+
+	for (unsigned i = 0; i < m->n; i++)
+		size += m->region[i].len;
+	return size;
+}
+
+void *gmem_slice(const struct gmem *m, uint64_t gpa, uint64_t len)
+{
+	for (unsigned i = 0; i < m->n; i++) {
+		const struct gmem_region *r = &m->region[i];
+		if (gpa < r->base)
+			break;
+		uint64_t off = gpa - r->base;
+		if (off <= r->len && len <= r->len - off) /* subtract, never add: cannot wrap */
+			return r->host + off;
+	}
+	return NULL;
+}
+
+int gmem_read(const struct gmem *m, uint64_t gpa, void *dst, uint64_t len)
+{
+	const void *src = gmem_slice(m, gpa, len);
+
+	if (!src)
+		return -EFAULT;
+	memcpy(dst, src, len);
+	return 0;
+}
+
+int gmem_write(const struct gmem *m, uint64_t gpa, const void *src, uint64_t len)
+{
+	void *dst = gmem_slice(m, gpa, len);
+
+	if (!dst)
+		return -EFAULT;
+	memcpy(dst, src, len);
+	return 0;
+}
+
+int gmem_load_file(struct gmem *m, uint64_t gpa, int fd, uint64_t offset, uint64_t len)
+{
+	uint8_t *host = gmem_slice(m, gpa, len);
+	uint64_t head = align_up(offset, PAGE_SIZE) - offset;
+	struct stat st;
+	uint64_t whole;
+	int rc;
+
+	if (!host)
+		return -EFAULT;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size < 0 || offset > (uint64_t)st.st_size || len > (uint64_t)st.st_size - offset)
+		return -EIO;
+	if (m->memfd >= 0 || len < MAP_FILE_MIN || (gpa - offset) % PAGE_SIZE)
+		return pread_full(fd, host, len, offset);
+
+	whole = align_down(len - head, PAGE_SIZE);
+	if ((rc = pread_full(fd, host, head, offset)) < 0 ||
+	    (rc = pread_full(fd, host + head + whole, len - head - whole, offset + head + whole)) < 0)
+		return rc;
+	if (mmap(host + head, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd,
+		 (off_t)(offset + head)) == MAP_FAILED)
+		return pread_full(fd, host + head, whole, offset + head);
+	return 0;
+}

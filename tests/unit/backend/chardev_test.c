@@ -1,0 +1,633 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What all back ends share, seen through standard input and output made of pipes. */
+#include <poll.h>
+#include <pthread.h>
+#include <pty.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <termios.h>
+
+#include "chardev_fake.h"
+
+#define MUCH (10u * 1024 * 1024)
+
+static void make_pipe(int p[2])
+{
+	CHECK_EQ(0, pipe2(p, O_CLOEXEC));
+}
+
+/* All that can be read now. */
+static size_t drain(int fd, uint8_t *buf, size_t size)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	size_t n = 0;
+	ssize_t got;
+
+	while (n < size && poll(&p, 1, 0) == 1 && (got = read(fd, buf + n, size - n)) > 0)
+		n += (size_t)got;
+	return n;
+}
+
+/* ---- output ---- */
+
+TEST(output_is_there_before_chardev_write_returns)
+{
+	struct fake f;
+	int out[2];
+	uint8_t buf[8];
+
+	fake_init(&f);
+	make_pipe(out);
+	fake_open_stdio(&f, -1, out[1]);
+	fake_start(&f);
+	fake_write(&f, "hello");
+	CHECK_EQ(5, drain(out[0], buf, sizeof(buf)));
+	CHECK_EQ(0, memcmp(buf, "hello", 5));
+	fake_settle(&f, 0); /* the kick of chardev_start() */
+	CHECK(!fake_step(&f, 20));
+	fake_fini(&f);
+	close(out[0]), close(out[1]);
+}
+
+TEST(output_does_not_change_flags_of_descriptors_shared_with_the_shell)
+{
+	struct fake f;
+	int in[2], out[2];
+
+	fake_init(&f);
+	make_pipe(in), make_pipe(out);
+	fake_open_stdio(&f, in[0], out[1]);
+	fake_start(&f);
+	CHECK_EQ(0, fcntl(in[0], F_GETFL) & O_NONBLOCK);
+	CHECK_EQ(0, fcntl(out[1], F_GETFL) & O_NONBLOCK);
+	fake_fini(&f);
+	close(in[0]), close(in[1]), close(out[0]), close(out[1]);
+}
+
+/* A front end that holds back while congested loses nothing, however slow the reader is. */
+TEST(slow_reader_loses_nothing_when_the_sender_waits_for_drained)
+{
+	struct fake f;
+	int out[2];
+	size_t sent = 0, got = 0, want = 1 << 20;
+	static uint8_t buf[4096];
+	bool held = false;
+
+	fake_init(&f);
+	make_pipe(out);
+	fake_open_stdio(&f, -1, out[1]);
+	fake_start(&f);
+	while (got < want) {
+		while (sent < want && !held) {
+			uint8_t b = pattern(sent++);
+			chardev_write(f.c, &b, 1);
+			held = chardev_congested(f.c);
+		}
+		size_t n = drain(out[0], buf, sizeof(buf));
+		for (size_t i = 0; i < n; i++)
+			CHECK_EQ(pattern(got + i), buf[i]);
+		got += n;
+		f.drained = 0;
+		fake_settle(&f, 0);
+		held = held && !f.drained;
+	}
+	CHECK_EQ(0, chardev_dropped(f.c));
+	fake_fini(&f);
+	close(out[0]), close(out[1]);
+}
+
+TEST(stopped_reader_is_waited_for_one_second_and_then_loses_the_oldest)
+{
+	struct fake f;
+	int out[2];
+	static uint8_t buf[MUCH];
+	size_t sent = 0, got, first = 0;
+	uint64_t dropped;
+
+	fake_init(&f);
+	make_pipe(out);
+	fcntl(out[1], F_SETPIPE_SZ, 4096);
+	fake_open_stdio(&f, -1, out[1]);
+	fake_start(&f);
+	fake_settle(&f, 0);
+	for (; sent < 60000; sent++) {
+		uint8_t b = pattern(sent);
+		chardev_write(f.c, &b, 1);
+	}
+	CHECK(chardev_congested(f.c));
+	f.wakeups = 0;
+	CHECK(!fake_step(&f, 700));
+	CHECK_EQ(0, f.drained);
+	CHECK(fake_step(&f, 600));
+	CHECK_EQ(1, f.drained);
+	CHECK(!chardev_congested(f.c));
+	CHECK(!fake_step(&f, 1200)); /* and no timer any more */
+
+	for (; sent < 600000; sent++) {
+		uint8_t b = pattern(sent);
+		chardev_write(f.c, &b, 1);
+	}
+	CHECK(!chardev_congested(f.c));
+	dropped = chardev_dropped(f.c);
+	CHECK_EQ(600000 - 4096 - CHARDEV_RING, dropped);
+
+	/* It reads again: what the pipe held, then the newest of the ring. */
+	for (got = 0; (first = drain(out[0], buf + got, sizeof(buf) - got)) > 0; fake_settle(&f, 0))
+		got += first;
+	CHECK_EQ(4096 + CHARDEV_RING, got);
+	for (size_t i = 0; i < 4096; i++)
+		CHECK_EQ(pattern(i), buf[i]);
+	for (size_t i = 0; i < CHARDEV_RING; i++)
+		CHECK_EQ(pattern(600000 - CHARDEV_RING + i), buf[4096 + i]);
+	CHECK_EQ(dropped, chardev_dropped(f.c));
+	fake_fini(&f);
+	close(out[0]), close(out[1]);
+}
+
+TEST(congestion_begins_above_half_of_the_ring_and_ends_at_a_quarter)
+{
+	struct fake f;
+	int out[2];
+	uint8_t buf[4096] = {0};
+
+	fake_init(&f);
+	make_pipe(out);
+	fcntl(out[1], F_SETPIPE_SZ, 4096);
+	fake_open_stdio(&f, -1, out[1]);
+	fake_start(&f);
+	for (size_t i = 0; i < 4096 / sizeof(buf) + CHARDEV_RING / 2 / sizeof(buf); i++)
+		chardev_write(f.c, buf, sizeof(buf));
+	CHECK(!chardev_congested(f.c)); /* exactly half */
+	chardev_write(f.c, buf, 1);
+	CHECK(chardev_congested(f.c));
+	for (unsigned i = 0; i < CHARDEV_RING / 4 / sizeof(buf); i++) {
+		drain(out[0], buf, sizeof(buf));
+		fake_settle(&f, 0);
+	}
+	CHECK(chardev_congested(f.c)); /* a quarter and one byte */
+	CHECK_EQ(0, f.drained);
+	drain(out[0], buf, sizeof(buf));
+	fake_settle(&f, 0);
+	CHECK_EQ(1, f.drained);
+	CHECK(!chardev_congested(f.c));
+	fake_fini(&f);
+	close(out[0]), close(out[1]);
+}
+
+TEST(output_after_the_reader_has_closed_is_dropped_and_counted)
+{
+	struct fake f;
+	int out[2];
+
+	signal(SIGPIPE, SIG_IGN);
+	fake_init(&f);
+	make_pipe(out);
+	fake_open_stdio(&f, -1, out[1]);
+	fake_start(&f);
+	fake_settle(&f, 0);
+	close(out[0]);
+	fake_write(&f, "hello");
+	fake_write(&f, "again");
+	CHECK_EQ(10, chardev_dropped(f.c));
+	CHECK(!chardev_congested(f.c));
+	CHECK(!fake_step(&f, 20));
+	fake_fini(&f);
+	close(out[1]);
+}
+
+TEST(reader_that_closes_while_output_waits_ends_congestion)
+{
+	struct fake f;
+	int out[2];
+	uint8_t buf[1024] = {0};
+
+	signal(SIGPIPE, SIG_IGN);
+	fake_init(&f);
+	make_pipe(out);
+	fcntl(out[1], F_SETPIPE_SZ, 4096);
+	fake_open_stdio(&f, -1, out[1]);
+	fake_start(&f);
+	for (unsigned i = 0; i < 50; i++)
+		chardev_write(f.c, buf, sizeof(buf));
+	CHECK(chardev_congested(f.c));
+	close(out[0]);
+	fake_settle(&f, 10);
+	CHECK_EQ(1, f.drained);
+	CHECK(!chardev_congested(f.c));
+	CHECK_EQ(46 * 1024, chardev_dropped(f.c));
+	fake_fini(&f);
+	close(out[1]);
+}
+
+TEST(output_goes_on_where_the_shell_left_a_regular_file)
+{
+	struct fake f;
+	FILE *file = tmpfile();
+	char buf[32] = "";
+
+	fake_init(&f);
+	CHECK_EQ(6, write(fileno(file), "before", 6));
+	fake_open_stdio(&f, -1, fileno(file));
+	fake_start(&f);
+	fake_write(&f, " vm ");
+	CHECK_EQ(5, write(fileno(file), "after", 5));
+	fake_fini(&f);
+	CHECK_EQ(15, pread(fileno(file), buf, sizeof(buf), 0));
+	CHECK_STR("before vm after", buf);
+	fclose(file);
+}
+
+/* In a process of its own: what it opens may get the numbers 0 and 1. */
+static int run_closed(bool close_out)
+{
+	struct fake f;
+
+	fake_init(&f);
+	close(STDIN_FILENO);
+	if (close_out)
+		close(STDOUT_FILENO);
+	if (chardev_open_stdio(&f.c, &f.loop, fake_quit, &f, &f.e) < 0)
+		return 1;
+	fake_start(&f);
+	fake_write(&f, "hello");
+	fake_settle(&f, 10);
+	if (f.n || fake_step(&f, 20) || chardev_dropped(f.c) != (close_out ? 5 : 0))
+		return 2;
+	fake_fini(&f);
+	return 0;
+}
+
+TEST(closed_stdin_and_stdout_are_tolerated)
+{
+	for (int close_out = 0; close_out < 2; close_out++) {
+		int p[2], status;
+		pid_t child;
+		uint8_t buf[8];
+
+		make_pipe(p);
+		fflush(stdout);
+		child = fork();
+		if (child == 0) {
+			dup2(p[1], STDOUT_FILENO);
+			close(p[0]), close(p[1]);
+			_exit(run_closed(close_out));
+		}
+		CHECK_EQ(child, waitpid(child, &status, 0));
+		CHECK_EQ(0, status);
+		CHECK_EQ(close_out ? 0 : 5, drain(p[0], buf, sizeof(buf)));
+		close(p[0]), close(p[1]);
+	}
+}
+
+TEST(destroy_gives_a_reader_up_to_a_second_for_the_last_lines)
+{
+	struct fake f;
+	int out[2], status;
+	uint8_t buf[1024];
+	pid_t child;
+
+	fake_init(&f);
+	make_pipe(out);
+	fcntl(out[1], F_SETPIPE_SZ, 4096);
+	fake_open_stdio(&f, -1, out[1]);
+	fake_start(&f);
+	memset(buf, 'x', sizeof(buf));
+	for (unsigned i = 0; i < 40; i++)
+		chardev_write(f.c, buf, sizeof(buf));
+	child = fork();
+	if (child == 0) {
+		size_t n = 0;
+		ssize_t got;
+		close(out[1]);
+		for (; n < 40 * 1024 && (got = read(out[0], buf, sizeof(buf))) > 0; n += (size_t)got)
+			usleep(1000);
+		_exit(n == 40 * 1024 ? 0 : 1);
+	}
+	fake_fini(&f);
+	close(out[1]);
+	CHECK_EQ(child, waitpid(child, &status, 0));
+	CHECK_EQ(0, status);
+	close(out[0]);
+}
+
+/* ---- input ---- */
+
+struct writer {
+	int fd;
+	size_t len;
+};
+
+static void *write_pattern(void *arg)
+{
+	struct writer *w = arg;
+	uint8_t buf[5000];
+
+	for (size_t at = 0; at < w->len;) {
+		size_t n = MIN(sizeof(buf), w->len - at);
+		for (size_t i = 0; i < n; i++)
+			buf[i] = pattern(at + i);
+		ssize_t done = write(w->fd, buf, n);
+		if (done <= 0)
+			break;
+		at += (size_t)done;
+	}
+	close(w->fd);
+	return NULL;
+}
+
+static void check_pattern(const struct fake *f, size_t len)
+{
+	CHECK_EQ(len, f->n);
+	for (size_t i = 0; i < len; i++)
+		if (f->got[i] != pattern(i))
+			CHECK_EQ(i, -1);
+}
+
+TEST(ten_megabytes_through_a_pipe_arrive_whole_and_in_order_in_pieces_that_fit)
+{
+	struct fake f;
+	int in[2];
+	struct writer w = {.len = MUCH};
+	pthread_t thread;
+
+	fake_init(&f);
+	make_pipe(in);
+	w.fd = in[1];
+	fake_open_stdio(&f, in[0], -1);
+	f.room = 16;
+	fake_start(&f);
+	pthread_create(&thread, NULL, write_pattern, &w);
+	while (f.n < w.len && fake_step(&f, 5000)) {
+		if (f.room == 0) { /* the guest's interrupt handler read it all */
+			f.room = 16;
+			chardev_resume_input(f.c);
+		}
+	}
+	pthread_join(thread, NULL);
+	CHECK_EQ(16, f.biggest);
+	check_pattern(&f, w.len);
+	fake_settle(&f, 10);
+	CHECK(!fake_step(&f, 20)); /* the end of input is not served again and again */
+	fake_fini(&f);
+	close(in[0]);
+}
+
+TEST(no_wakeups_while_the_guest_takes_no_input_even_after_the_writer_has_gone)
+{
+	struct fake f;
+	int in[2];
+
+	fake_init(&f);
+	make_pipe(in);
+	fake_open_stdio(&f, in[0], -1);
+	close(in[0]); /* or the pipe would stay open at that end */
+	f.room = 3;
+	fake_start(&f);
+	CHECK_EQ(6, write(in[1], "abcdef", 6));
+	fake_settle(&f, 10);
+	CHECK_EQ(3, f.n);
+	close(in[1]); /* HUP: epoll reports it to everybody who is still registered */
+	f.wakeups = 0;
+	CHECK(!fake_step(&f, 50));
+	f.room = 100;
+	chardev_resume_input(f.c);
+	fake_settle(&f, 10);
+	CHECK_EQ(6, f.n);
+	CHECK_EQ(0, memcmp(f.got, "abcdef", 6));
+	CHECK(f.wakeups < 4);
+	fake_fini(&f);
+}
+
+TEST(resume_without_need_costs_nothing)
+{
+	struct fake f;
+	int in[2];
+
+	fake_init(&f);
+	make_pipe(in);
+	fake_open_stdio(&f, in[0], -1);
+	fake_start(&f);
+	fake_settle(&f, 0);
+	chardev_resume_input(f.c);
+	CHECK(!fake_step(&f, 20));
+	fake_fini(&f);
+	close(in[0]), close(in[1]);
+}
+
+TEST(regular_file_as_input_is_fed_as_room_permits_without_spinning)
+{
+	struct fake f;
+	FILE *file = tmpfile();
+	size_t len = 100000;
+
+	for (size_t i = 0; i < len; i++)
+		fputc(pattern(i), file);
+	rewind(file);
+	fake_init(&f);
+	fake_open_stdio(&f, fileno(file), -1);
+	f.room = 0;
+	fake_start(&f);
+	fake_settle(&f, 0);
+	f.wakeups = 0;
+	CHECK(!fake_step(&f, 50));
+	while (f.n < len) {
+		f.room = 7;
+		chardev_resume_input(f.c);
+		CHECK(fake_step(&f, 1000));
+	}
+	check_pattern(&f, len);
+	fake_settle(&f, 0);
+	CHECK(!fake_step(&f, 20));
+	fake_fini(&f);
+	fclose(file);
+}
+
+TEST(a_file_without_end_leaves_the_loop_to_others_in_between)
+{
+	struct fake f;
+	int zero = open("/dev/zero", O_RDONLY);
+
+	fake_init(&f);
+	fake_open_stdio(&f, zero, -1);
+	f.room = 1 << 20;
+	fake_start(&f);
+	CHECK(fake_step(&f, 100));
+	CHECK(f.n > 0 && f.n < 1 << 20);
+	fake_settle(&f, 0);
+	CHECK_EQ(1 << 20, f.n);
+	CHECK(!fake_step(&f, 20));
+	fake_fini(&f);
+	close(zero);
+}
+
+TEST(dev_null_and_directory_as_input_are_its_end)
+{
+	static const char *const paths[] = {"/dev/null", "/"};
+
+	for (unsigned i = 0; i < 2; i++) {
+		struct fake f;
+		int in = open(paths[i], O_RDONLY);
+
+		fake_init(&f);
+		fake_open_stdio(&f, in, -1);
+		fake_start(&f);
+		fake_settle(&f, 10);
+		CHECK_EQ(0, f.n);
+		CHECK(!fake_step(&f, 20));
+		fake_fini(&f);
+		close(in);
+	}
+}
+
+TEST(sockets_as_standard_streams_stay_blocking_and_work)
+{
+	struct fake f;
+	int s[2];
+	uint8_t buf[8];
+
+	CHECK_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+	fake_init(&f);
+	fake_open_stdio(&f, s[0], s[0]);
+	close(s[0]);
+	fake_start(&f);
+	CHECK_EQ(2, write(s[1], "in", 2));
+	fake_settle(&f, 10);
+	CHECK_EQ(2, f.n);
+	fake_write(&f, "out");
+	CHECK_EQ(3, drain(s[1], buf, sizeof(buf)));
+	close(s[1]);
+	fake_settle(&f, 10);
+	fake_write(&f, "lost");
+	CHECK_EQ(4, chardev_dropped(f.c));
+	CHECK(!fake_step(&f, 20));
+	fake_fini(&f);
+}
+
+TEST(full_socket_as_output_does_not_block)
+{
+	struct fake f;
+	int s[2];
+	uint8_t buf[4096] = {0};
+
+	CHECK_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+	fake_init(&f);
+	fake_open_stdio(&f, -1, s[0]);
+	close(s[0]);
+	fake_start(&f);
+	for (unsigned i = 0; i < 200; i++)
+		chardev_write(f.c, buf, sizeof(buf)); /* hangs here if it does */
+	CHECK(chardev_dropped(f.c) > 0);
+	close(s[1]);
+	fake_fini(&f);
+}
+
+/* ---- keys of a terminal ---- */
+
+TEST(a_pipe_passes_every_byte_escape_keys_included)
+{
+	struct fake f;
+	int in[2];
+
+	fake_init(&f);
+	make_pipe(in);
+	fake_open_stdio(&f, in[0], -1);
+	fake_start(&f);
+	CHECK_EQ(6, write(in[1], "\001x\001h\001\001", 6));
+	fake_settle(&f, 10);
+	CHECK_EQ(6, f.n);
+	CHECK_EQ(0, memcmp(f.got, "\001x\001h\001\001", 6));
+	CHECK_EQ(0, f.quits);
+	fake_fini(&f);
+	close(in[0]), close(in[1]);
+}
+
+static void open_terminal(struct fake *f, int *user, int *tty)
+{
+	struct termios raw;
+
+	CHECK_EQ(0, openpty(user, tty, NULL, NULL, NULL));
+	CHECK_EQ(0, tcgetattr(*tty, &raw));
+	cfmakeraw(&raw);
+	CHECK_EQ(0, tcsetattr(*tty, TCSANOW, &raw));
+	fake_init(f);
+	fake_open_stdio(f, *tty, *tty);
+}
+
+TEST(ctrl_a_x_on_a_terminal_calls_quit)
+{
+	struct fake f;
+	int user, tty;
+
+	open_terminal(&f, &user, &tty);
+	fake_start(&f);
+	CHECK_EQ(4, write(user, "ls\001x", 4));
+	fake_settle(&f, 20);
+	CHECK_EQ(1, f.quits);
+	CHECK_EQ(2, f.n);
+	CHECK_EQ(0, fcntl(tty, F_GETFL) & O_NONBLOCK);
+	fake_fini(&f);
+	close(user), close(tty);
+}
+
+TEST(ctrl_a_h_on_a_terminal_shows_the_keys)
+{
+	struct fake f;
+	int user, tty;
+	uint8_t buf[512];
+	size_t n;
+
+	open_terminal(&f, &user, &tty);
+	fake_start(&f);
+	CHECK_EQ(2, write(user, "\001h", 2));
+	fake_settle(&f, 20);
+	n = drain(user, buf, sizeof(buf) - 1);
+	buf[n] = '\0';
+	CHECK_HAS((char *)buf, "quit toyvmm");
+	CHECK_EQ(0, f.n);
+	fake_fini(&f);
+	close(user), close(tty);
+}
+
+TEST(two_bytes_for_one_key_wait_for_room)
+{
+	struct fake f;
+	int user, tty;
+
+	open_terminal(&f, &user, &tty);
+	f.room = 1;
+	fake_start(&f);
+	CHECK_EQ(3, write(user, "\001zq", 3));
+	for (unsigned i = 0; i < 3; i++) {
+		fake_settle(&f, 20);
+		CHECK_EQ(i + 1, f.n);
+		f.room = 1;
+		chardev_resume_input(f.c);
+	}
+	CHECK_EQ(0, memcmp(f.got, "\001zq", 3));
+	CHECK_EQ(1, f.biggest);
+	fake_fini(&f);
+	close(user), close(tty);
+}
+
+/* ---- none ---- */
+
+TEST(none_swallows_output_without_counting_it_as_lost)
+{
+	struct fake f;
+
+	fake_init(&f);
+	CHECK_EQ(0, chardev_open_none(&f.c, &f.loop, &f.e));
+	fake_start(&f);
+	fake_write(&f, "hello");
+	CHECK_EQ(0, chardev_dropped(f.c));
+	CHECK(!chardev_congested(f.c));
+	fake_settle(&f, 10);
+	CHECK(!fake_step(&f, 20));
+	fake_fini(&f);
+}
+
+TEST(destroy_of_nothing_is_fine)
+{
+	chardev_destroy(NULL);
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "../test.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bus/bus.h"
+#include "bus/irq.h"
+
+/* A device that remembers the accesses it got. */
+struct fake {
+	unsigned reads, writes;
+	uint64_t off[16];
+	unsigned len[16];
+	uint8_t data[16];
+};
+
+static void fake_read(void *dev, uint64_t off, void *data, unsigned len)
+{
+	struct fake *f = dev;
+
+	f->off[f->reads] = off;
+	f->len[f->reads++] = len;
+	memset(data, (int)(0x10 + off), len);
+}
+
+static void fake_write(void *dev, uint64_t off, const void *data, unsigned len)
+{
+	struct fake *f = dev;
+
+	f->off[f->writes] = off;
+	f->len[f->writes] = len;
+	f->data[f->writes++] = *(const uint8_t *)data;
+}
+
+static const struct bus_ops fake_ops = {.read = fake_read, .write = fake_write};
+static struct err e;
+
+static int add(struct bus *b, struct fake *f, uint64_t base, uint64_t last, unsigned width)
+{
+	return bus_add(b, (struct bus_region){base, last, "fake", &fake_ops, f, width}, &e);
+}
+
+TEST(access_is_relative_to_its_region)
+{
+	struct fake f = {0};
+	struct bus b;
+	uint8_t v;
+
+	bus_init(&b, "test");
+	CHECK_EQ(0, add(&b, &f, 0x3f8, 0x3ff, 0));
+	bus_read(&b, 0x3fd, &v, 1);
+	CHECK_EQ(0x15, v);
+	CHECK_EQ(5, f.off[0]);
+	bus_fini(&b);
+}
+
+TEST(both_ends_of_a_region_belong_to_it)
+{
+	struct fake f = {0};
+	struct bus b;
+	uint8_t v;
+
+	bus_init(&b, "test");
+	CHECK_EQ(0, add(&b, &f, 0x100, 0x10f, 0));
+	bus_read(&b, 0xff, &v, 1);
+	CHECK_EQ(0xff, v);
+	bus_read(&b, 0x110, &v, 1);
+	CHECK_EQ(0xff, v);
+	CHECK_EQ(0, f.reads);
+	bus_read(&b, 0x100, &v, 1);
+	bus_read(&b, 0x10f, &v, 1);
+	CHECK_EQ(2, f.reads);
+	CHECK_EQ(2, b.unclaimed);
+	bus_fini(&b);
+}
+
+TEST(access_over_the_edge_belongs_to_nobody)
+{
+	struct fake f = {0};
+	uint32_t v = 0;
+	struct bus b;
+
+	bus_init(&b, "test");
+	CHECK_EQ(0, add(&b, &f, 0x100, 0x103, 0));
+	bus_read(&b, 0x101, &v, 4);
+	CHECK_EQ(0xffffffff, v);
+	bus_write(&b, 0xff, &v, 2);
+	CHECK_EQ(0, f.reads + f.writes);
+	bus_fini(&b);
+}
+
+TEST(region_may_end_at_the_last_address)
+{
+	struct fake f = {0};
+	struct bus b;
+	uint16_t v;
+
+	bus_init(&b, "test");
+	CHECK_EQ(0, add(&b, &f, UINT64_MAX - 3, UINT64_MAX, 0));
+	bus_read(&b, UINT64_MAX - 1, &v, 2);
+	CHECK_EQ(1, f.reads);
+	bus_read(&b, UINT64_MAX, &v, 2); /* would wrap to address 0 */
+	CHECK_EQ(1, f.reads);
+	bus_fini(&b);
+}
+
+TEST(wide_access_to_a_narrow_device_is_split)
+{
+	struct fake f = {0};
+	uint32_t v = 0x44332211;
+	struct bus b;
+
+	bus_init(&b, "test");
+	CHECK_EQ(0, add(&b, &f, 0x600, 0x60f, 2));
+	bus_write(&b, 0x604, &v, 4);
+	CHECK_EQ(2, f.writes);
+	CHECK_EQ(4, f.off[0]);
+	CHECK_EQ(2, f.len[0]);
+	CHECK_EQ(0x11, f.data[0]);
+	CHECK_EQ(6, f.off[1]);
+	CHECK_EQ(0x33, f.data[1]);
+	bus_fini(&b);
+}
+
+TEST(overlap_is_refused_and_names_both)
+{
+	struct fake f = {0};
+	struct bus b;
+
+	bus_init(&b, "ports");
+	CHECK_EQ(0, add(&b, &f, 0x10, 0x1f, 0));
+	CHECK_EQ(-EEXIST, add(&b, &f, 0x1f, 0x20, 0));
+	CHECK_HAS(e.text, "ports: fake overlaps fake");
+	CHECK_EQ(-EEXIST, add(&b, &f, 0x0f, 0x10, 0));
+	CHECK_EQ(-EEXIST, add(&b, &f, 0x00, 0xff, 0));
+	CHECK_EQ(-EEXIST, add(&b, &f, 0x14, 0x15, 0));
+	CHECK_EQ(0, add(&b, &f, 0x20, 0x20, 0));
+	CHECK_EQ(0, add(&b, &f, 0x0f, 0x0f, 0));
+	CHECK_EQ(-EINVAL, add(&b, &f, 0x31, 0x30, 0));
+	bus_fini(&b);
+}
+
+TEST(removed_region_is_gone_and_its_place_free)
+{
+	struct fake f = {0};
+	struct bus b;
+	uint8_t v;
+
+	bus_init(&b, "test");
+	CHECK_EQ(0, add(&b, &f, 0x10, 0x1f, 0));
+	CHECK_EQ(0, add(&b, &f, 0x30, 0x3f, 0));
+	CHECK_EQ(-ENOENT, bus_remove(&b, 0x11));
+	CHECK_EQ(0, bus_remove(&b, 0x10));
+	bus_read(&b, 0x10, &v, 1);
+	CHECK_EQ(0, f.reads);
+	bus_read(&b, 0x30, &v, 1);
+	CHECK_EQ(1, f.reads);
+	CHECK_EQ(0, add(&b, &f, 0x00, 0x2f, 0));
+	bus_fini(&b);
+}
+
+TEST(full_table_refuses_one_more)
+{
+	struct fake f = {0};
+	struct bus b;
+
+	bus_init(&b, "test");
+	for (uint64_t i = 0; i < BUS_MAX_REGIONS; i++)
+		CHECK_EQ(0, add(&b, &f, (i * 37 % BUS_MAX_REGIONS) * 16, (i * 37 % BUS_MAX_REGIONS) * 16 + 15, 0));
+	CHECK_EQ(-ENOSPC, add(&b, &f, 1 << 20, 1 << 20, 0));
+	for (unsigned i = 1; i < b.n; i++)
+		CHECK(b.region[i - 1].last < b.region[i].base);
+	bus_fini(&b);
+}
+
+TEST(raised_irq_is_one_event_and_an_unconnected_one_none)
+{
+	struct irq irq, loose = {.fd = -1};
+	uint64_t count = 0;
+
+	CHECK_EQ(0, irq_init(&irq, &e));
+	irq_raise(&irq);
+	irq_raise(&irq);
+	CHECK_EQ(8, read(irq.fd, &count, 8));
+	CHECK_EQ(2, count);
+	irq_raise(&loose);
+	irq_fini(&irq);
+	CHECK_EQ(-1, irq.fd);
+}

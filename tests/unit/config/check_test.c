@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+/* `toyvmm check` (src/machine/check.c) on hosts that are made up. */
+#include "machine/check.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../test.h"
+
+static char text[16384];
+
+/* A host where everything is as it should be. */
+static struct check_facts good_host(void)
+{
+	struct check_facts f = {
+		.vendor = "GenuineIntel",
+		.model = "A CPU",
+		.vmx = true,
+		.cpus_online = 8,
+		.kvm_exists = true,
+		.kvm_group = true,
+		.kvm_native = true,
+		.max_vcpus = 288,
+		.memory_available = 4 * GIB,
+		.iommu_groups = 12,
+		.vdpa_devices = 2,
+	};
+
+	for (int i = 0; check_caps[i].name; i++)
+		f.cap[i] = 1;
+	return f;
+}
+
+/* One space for several: tests are about words, not about columns. */
+static void squeeze(char *s)
+{
+	char *to = s;
+
+	for (const char *p = s; *p; p++)
+		if (p[0] != ' ' || p[1] != ' ')
+			*to++ = *p;
+	*to = '\0';
+}
+
+/* The verdict; `text` is the report. */
+static bool report(const struct check_facts *f)
+{
+	FILE *out = fmemopen(text, sizeof(text), "w");
+	bool ok;
+
+	CHECK(out != NULL);
+	ok = check_report(f, out);
+	fclose(out);
+	squeeze(text);
+	return ok;
+}
+
+/* Every "no" is followed by its reason and its mend. */
+static void check_mends(void)
+{
+	for (const char *p = text; (p = strstr(p, "\n no ")); p++) {
+		const char *next = strchr(p + 1, '\n');
+
+		CHECK(next && strncmp(next + 1, " why: ", 6) == 0);
+		next = strchr(next + 1, '\n');
+		CHECK(next && strncmp(next + 1, " mend: ", 7) == 0);
+	}
+}
+
+TEST(check_of_a_good_host_has_no_no)
+{
+	struct check_facts f = good_host();
+
+	CHECK(report(&f));
+	CHECK(strstr(text, " no ") == NULL);
+	CHECK_HAS(text, " yes hardware virtualization Intel VT-x (vmx)\n");
+	CHECK_HAS(text, " yes vCPUs up to 255 in one virtual machine\n");
+	CHECK_HAS(text, " - CPU A CPU (GenuineIntel), 8 online\n");
+	CHECK_HAS(text, " - memory 4096 MiB available\n");
+	CHECK_HAS(text, " - IOMMU groups 12 (PCI passthrough)\n");
+	CHECK_HAS(text, "This host can run stock Linux guests.\n");
+}
+
+TEST(check_knows_amd_too)
+{
+	struct check_facts f = good_host();
+
+	f.vmx = false;
+	f.svm = true;
+	CHECK(report(&f));
+	CHECK_HAS(text, "AMD-V (svm)");
+}
+
+TEST(check_without_kvm_tells_which_module_to_load)
+{
+	struct check_facts f = good_host();
+
+	f.kvm_exists = f.kvm_group = f.kvm_native = false;
+	f.kvm_rc = -ENOENT;
+	CHECK(!report(&f));
+	check_mends();
+	CHECK_HAS(text, " no /dev/kvm is not there\n");
+	CHECK_HAS(text, "sudo modprobe kvm_intel");
+	CHECK_HAS(text, " - access to /dev/kvm not known without it\n");
+	CHECK_HAS(text, "This host cannot run stock Linux guests.\n");
+	strcpy(f.vendor, "AuthenticAMD");
+	CHECK(!report(&f));
+	CHECK_HAS(text, "sudo modprobe kvm_amd");
+}
+
+TEST(check_without_kvm_and_flag_points_to_the_firmware)
+{
+	struct check_facts f = good_host();
+
+	f.kvm_exists = f.vmx = false;
+	f.kvm_rc = -ENOENT;
+	CHECK(!report(&f));
+	check_mends();
+	CHECK_HAS(text, "enable VT-x or AMD-V in the firmware");
+	CHECK(strstr(text, "paravirtual") == NULL);
+}
+
+TEST(check_without_permission_tells_how_to_get_it)
+{
+	struct check_facts f = good_host();
+
+	f.kvm_rc = -EACCES;
+	CHECK(!report(&f));
+	check_mends();
+	CHECK_HAS(text, " no access to /dev/kvm not for this user\n");
+	CHECK_HAS(text, "sudo usermod -aG");
+	CHECK_HAS(text, " - making a virtual machine not known without access");
+	f.kvm_group = false;
+	CHECK(!report(&f));
+	CHECK_HAS(text, "sudo chgrp kvm /dev/kvm");
+}
+
+TEST(check_of_paravirtual_kvm_points_to_the_lab)
+{
+	struct check_facts f = good_host();
+
+	f.vmx = f.kvm_native = false;
+	f.kvm_paravirtual = true;
+	CHECK(!report(&f));
+	check_mends();
+	CHECK_HAS(text, " no hardware virtualization neither vmx nor svm in /proc/cpuinfo\n");
+	CHECK_HAS(text, "this KVM is paravirtual");
+	CHECK_HAS(text, "'make run_linux'");
+}
+
+TEST(check_sees_a_paravirtual_module_on_a_capable_cpu)
+{
+	struct check_facts f = good_host();
+
+	f.kvm_native = false;
+	f.kvm_paravirtual = true;
+	CHECK(!report(&f));
+	check_mends();
+	CHECK_HAS(text, "sudo rmmod kvm_pvm");
+	f.kvm_native = true;
+	CHECK(report(&f));
+}
+
+TEST(check_tells_when_kvm_makes_no_vm)
+{
+	struct check_facts f = good_host();
+
+	f.kvm_rc = -EBUSY;
+	strcpy(f.kvm_error.text, "KVM_CREATE_VM: Device or resource busy");
+	CHECK(!report(&f));
+	check_mends();
+	CHECK_HAS(text, " no making a virtual machine KVM refuses\n");
+	CHECK_HAS(text, "why: KVM_CREATE_VM: Device or resource busy\n");
+	CHECK_HAS(text, "end the other hypervisor");
+}
+
+TEST(check_names_each_capability_that_is_missing)
+{
+	for (int i = 0; check_caps[i].name; i++) {
+		struct check_facts f = good_host();
+		char line[64];
+
+		f.cap[i] = 0;
+		CHECK_EQ(check_caps[i].optional, report(&f));
+		check_mends();
+		snprintf(line, sizeof(line), " %s KVM_CAP_%s not there",
+			 check_caps[i].optional ? "-" : "no", check_caps[i].name);
+		CHECK_HAS(text, line);
+	}
+}
+
+TEST(check_of_devices_for_later_never_decides)
+{
+	struct check_facts f = good_host();
+
+	f.tun = EACCES;
+	f.vhost_net = ENOENT;
+	f.iommu_groups = f.vdpa_devices = 0;
+	f.memory_available = 0;
+	f.model[0] = f.vendor[0] = '\0';
+	CHECK(report(&f));
+	CHECK_HAS(text, " - /dev/net/tun no access: Permission denied (tap");
+	CHECK_HAS(text, " - /dev/vhost-net is not there");
+	CHECK_HAS(text, " - IOMMU groups none");
+	CHECK_HAS(text, " - vDPA devices none\n");
+	CHECK_HAS(text, " - CPU not known (not known), 8 online\n");
+}
+
+static struct check_facts cpuinfo(const char *of)
+{
+	struct check_facts f = {0};
+	FILE *in = fmemopen((void *)of, strlen(of), "r");
+
+	CHECK(in != NULL);
+	check_read_cpuinfo(&f, in);
+	fclose(in);
+	return f;
+}
+
+TEST(cpuinfo_of_the_first_processor_is_read)
+{
+	struct check_facts f = cpuinfo("processor\t: 0\nvendor_id\t: GenuineIntel\n"
+				       "model name\t: A CPU @ 2 GHz: fast\n"
+				       "flags\t\t: fpu vmx sse\nvmx flags\t: svm\n\n"
+				       "processor\t: 1\nvendor_id\t: Other\nflags\t\t: svm\n");
+
+	CHECK_STR("GenuineIntel", f.vendor);
+	CHECK_STR("A CPU @ 2 GHz: fast", f.model);
+	CHECK(f.vmx);
+	CHECK(!f.svm);
+}
+
+TEST(cpuinfo_flag_is_a_whole_word_anywhere_in_the_line)
+{
+	CHECK(cpuinfo("flags\t: svm fpu\n").svm);
+	CHECK(cpuinfo("flags\t: fpu svm\n").svm);
+	CHECK(cpuinfo("flags\t: svm\n").svm);
+	CHECK(!cpuinfo("flags\t: svm_lock xsvm svmx\n").svm);
+	CHECK(cpuinfo("flags\t: svm_lock svm\n").svm);
+	CHECK(!cpuinfo("flags\t:\n").svm);
+}
+
+TEST(cpuinfo_that_makes_no_sense_is_survived)
+{
+	char *long_line = malloc(100000);
+
+	memset(long_line, 'x', 99999);
+	memcpy(long_line, "model name\t: ", 13);
+	long_line[99999] = '\0';
+	CHECK_EQ(79, strlen(cpuinfo(long_line).model));
+	free(long_line);
+	CHECK_STR("", cpuinfo("flags").vendor);
+	CHECK_STR("", cpuinfo("vendor_id").vendor);
+	CHECK_STR("", cpuinfo("vendor_id x: y\n").vendor);
+	CHECK_STR("", cpuinfo("\n").vendor);
+	CHECK_STR("", cpuinfo("vendor_id:").vendor);
+}
+
+/* Only that it works here; what it says depends on the machine that tests run on. */
+TEST(check_of_this_host_comes_to_a_verdict)
+{
+	struct check_facts f;
+	char why[256] = "";
+	bool quick = check_can_run_linux(why, sizeof(why));
+
+	check_read_facts(&f);
+	if (report(&f))
+		CHECK(quick);
+	check_mends();
+	CHECK_EQ(quick, why[0] == '\0');
+}
