@@ -8,7 +8,7 @@
 # The addresses of the archives are read from the system's own configuration, so mirrors and proxies just work.
 
 APT_ROOT=${TOYVMM_APT:-${BUILD:-build}/apt}
-APT_MAX_AGE_DAYS=7 # older package lists name files that have left the archive
+APT_MAX_AGE_MINUTES=60 # older package lists may name files that have left the archive
 
 # A terminal gets apt's own progress display, a log does not.
 APT_QUIET=(-qq)
@@ -76,7 +76,7 @@ apt_write_sources() {
 
 apt_update() {
   local dir=$1 suite=$2
-  find "$dir/updated" -mtime "-$APT_MAX_AGE_DAYS" 2>/dev/null | grep -q . && return
+  find "$dir/updated" -mmin "-$APT_MAX_AGE_MINUTES" 2>/dev/null | grep -q . && return
   say APT "reading the package lists of ${suite/default/this system}"
   "${APT[@]}" -qq update >"$dir/update.log" 2>&1 || {
     cat "$dir/update.log" >&2

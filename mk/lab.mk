@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # The nested lab (docs/lab.md): an emulated machine whose /dev/kvm runs stock Linux, wherever this one's does not.
+# $(LAB)/SUITE/ has vmlinux and initramfs.cpio of the outer machine with that Debian suite's kernel: `lab/run --kernel`
+# takes such a directory. The suite "default" is that of this system; its files stand in $(LAB)/ as well.
 
 LAB := $(BUILD)/lab
 
@@ -7,22 +9,30 @@ LAB := $(BUILD)/lab
 .PHONY: lab-images
 lab-images: $(LAB)/vmlinux $(LAB)/initramfs.cpio
 
-$(LAB)/kernel.ok: | $(BUILD)/deps-lab.ok
-	@BUILD=$(BUILD) images/fetch-kernel linux-image-amd64 $(LAB)/kernel
+$(LAB)/vmlinux $(LAB)/initramfs.cpio: $(LAB)/%: $(LAB)/default/%
+	@ln -f $< $@
+
+.PRECIOUS: $(LAB)/%/kernel.ok
+$(LAB)/%/kernel.ok: | $(BUILD)/deps-lab.ok
+	@BUILD=$(BUILD) images/fetch-kernel linux-image-amd64 $(@D)/kernel $*
 	@touch $@
 
-$(LAB)/vmlinux: $(LAB)/kernel.ok images/unpack-kernel
+$(LAB)/%/vmlinux: $(LAB)/%/kernel.ok images/unpack-kernel
 	@echo '  UNPACK  $@'
-	@images/unpack-kernel $(LAB)/kernel/vmlinuz $@
+	@images/unpack-kernel $(@D)/kernel/vmlinuz $@
 
-$(LAB)/initramfs.cpio: $(LAB)/kernel.ok lab/mkouter lab/outer-init images/modules.sh
+$(LAB)/%/initramfs.cpio: $(LAB)/%/kernel.ok lab/mkouter lab/outer-init images/modules.sh
 	@echo '  INITRD  $@'
-	@lab/mkouter $(LAB)/kernel $@
+	@lab/mkouter $(@D)/kernel $@
+
+## make lab-next    an outer machine with a 6.12 kernel in $(LAB)/bookworm-backports: vDPA, and modules to build
+.PHONY: lab-next
+lab-next: $(LAB)/bookworm-backports/vmlinux $(LAB)/bookworm-backports/initramfs.cpio
 
 ## make lab-shell   a shell in the outer machine
 .PHONY: lab-shell
 lab-shell: lab-images
-	@lab/run -i -- bash
+	@lab/run -i -- bash || true
 
 ## make lab-qemu    QEMU 11.1 for the lab: kernels from 6.12 need it
 .PHONY: lab-qemu

@@ -45,7 +45,7 @@ static int port_set(struct loop *loop, struct chardev_port *p, uint32_t events)
 
 void chardev_arm(struct chardev *c)
 {
-	uint32_t in = c->want_in && !c->always_ready ? EPOLLIN : 0;
+	uint32_t in = c->want_in ? EPOLLIN : 0;
 	uint32_t out = c->want_out ? EPOLLOUT : 0;
 	int rc;
 
@@ -53,9 +53,9 @@ void chardev_arm(struct chardev *c)
 		rc = port_set(c->loop, &c->in, in | out ? in | out : c->idle_events);
 	} else {
 		rc = port_set(c->loop, &c->in, in);
-		if (rc == -EPERM) /* epoll_ctl(2): a regular file, /dev/null; read() never waits */
-			rc = 0, c->always_ready = true;
-		if (rc == 0)
+		/* epoll_ctl(2): a regular file, /dev/null. Its read() never waits: chardev_pump()
+		 * will do. */
+		if (rc == 0 || rc == -EPERM)
 			rc = port_set(c->loop, &c->out, out);
 	}
 	if (rc < 0)

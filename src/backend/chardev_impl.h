@@ -46,7 +46,6 @@ struct chardev {
 	uint32_t idle_events; /* what a duplex port waits for when it wants neither in nor out */
 
 	bool want_in, want_out;
-	bool always_ready; /* input is a file that epoll cannot wait for */
 	bool input_over;
 	bool input_held; /* room() said 0, or is being asked */
 

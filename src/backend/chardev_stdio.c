@@ -86,29 +86,34 @@ static struct stream stream_open(int fd, int access)
 	return s;
 }
 
-static bool stream_waits(const struct stream *s, short events)
+/* 0, -EAGAIN: a call would wait, or -EIO: hung up, a write would wait for ever. */
+static int stream_ready(const struct stream *s, short events)
 {
 	struct pollfd p = {.fd = s->fd, .events = events};
 
-	return s->kind == STREAM_POLL && poll(&p, 1, 0) == 0;
+	if (s->kind != STREAM_POLL)
+		return 0;
+	if (poll(&p, 1, 0) <= 0)
+		return -EAGAIN;
+	return p.revents & events || events == POLLIN ? 0 : -EIO;
 }
 
 static ssize_t stream_read(const struct stream *s, uint8_t *buf, size_t len)
 {
-	ssize_t n;
+	ssize_t n = stream_ready(s, POLLIN);
 
-	if (stream_waits(s, POLLIN))
-		return -EAGAIN;
+	if (n < 0)
+		return n;
 	n = s->kind == STREAM_SOCKET ? recv(s->fd, buf, len, MSG_DONTWAIT) : read(s->fd, buf, len);
 	return n < 0 ? -errno : n;
 }
 
 static ssize_t stream_write(const struct stream *s, const uint8_t *data, size_t len)
 {
-	ssize_t n;
+	ssize_t n = stream_ready(s, POLLOUT);
 
-	if (stream_waits(s, POLLOUT))
-		return -EAGAIN;
+	if (n < 0)
+		return n;
 	if (s->kind == STREAM_SOCKET)
 		n = send(s->fd, data, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	else

@@ -312,6 +312,27 @@ static void write_rsdp(uint8_t *to, uint64_t xsdt)
 	memcpy(to, &r, sizeof(r));
 }
 
+/*
+ * A PC's firmware is entered at f000:fff0, and kernels jump there in real mode to restart: Linux
+ * with reboot=bios, or with hardware-reduced ACPI and no EFI, where it tries neither the reset
+ * register nor the keyboard controller before. Zeros there would run on for ever, so the entry
+ * writes the register.
+ */
+static void write_reset_entry(struct gmem *m)
+{
+	static const uint8_t code[] = {
+		0xba, RESET & 0xff, RESET >> 8, /* mov dx, RESET */
+		0xb0, RESET_VALUE,              /* mov al, RESET_VALUE */
+		0xee,                           /* out dx, al */
+		0xf4,                           /* hlt */
+		0xeb, 0xfd,                     /* jmp to the hlt */
+	};
+	uint8_t *entry = gmem_slice(m, BIOS_END - 16, sizeof(code));
+
+	if (entry)
+		memcpy(entry, code, sizeof(code));
+}
+
 int acpi_write_for(struct gmem *m, unsigned cpus, enum acpi_hardware hardware, struct err *e)
 {
 	struct area a = {.gpa = BIOS_START, .size = MPTABLE_START - BIOS_START};
@@ -337,6 +358,7 @@ int acpi_write_for(struct gmem *m, unsigned cpus, enum acpi_hardware hardware, s
 		return err_set(e, E2BIG, "ACPI tables: larger than %llu bytes",
 			       (unsigned long long)a.size);
 	write_rsdp(a.host, xsdt_gpa);
+	write_reset_entry(m);
 	return 0;
 }
 

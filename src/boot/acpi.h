@@ -17,8 +17,8 @@ enum acpi_hardware {
 
 /*
  * Writes the tables to BIOS_START, the RSDP first, for a machine with `cpus` vCPUs (APIC IDs 0 to
- * cpus - 1). -EINVAL for a number of vCPUs that has no APIC IDs, -EFAULT when there is no RAM
- * there.
+ * cpus - 1), and code that resets the machine to the firmware's entry in the last 16 bytes below 1
+ * MiB. -EINVAL for a number of vCPUs that has no APIC IDs, -EFAULT when there is no RAM there.
  */
 int acpi_write(struct gmem *m, unsigned cpus, struct err *e);
 int acpi_write_for(struct gmem *m, unsigned cpus, enum acpi_hardware hardware, struct err *e);

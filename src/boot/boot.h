@@ -28,7 +28,7 @@ struct boot_entry {
 
 /*
  * Loads everything; on success *out says how to start the first vCPU. ACPI tables are expected at
- * BIOS_START (boot/acpi.h). Errors: -ENOEXEC not a kernel this machine runs, -E2BIG does not fit,
- * -errno of file access; the text names the file and the mend.
+ * BIOS_START (boot/acpi.h). Errors: -ENOEXEC not a kernel this machine runs, -EBADMSG corrupt,
+ * -E2BIG does not fit, -errno of file access; the text names the file and the mend.
  */
 int boot_load(struct boot_entry *out, struct gmem *m, const struct boot_source *src, struct err *e);

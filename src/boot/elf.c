@@ -92,7 +92,11 @@ static int read_header(Elf64_Ehdr *h, const struct boot_file *f, struct err *e)
 	if (f->size < sizeof(*h))
 		return err_set(e, ENOEXEC, "is a truncated ELF file of %llu bytes",
 			       (unsigned long long)f->size);
-	if ((rc = boot_file_read(f, h, sizeof(*h), 0, e)) < 0 || (rc = check_machine(h, e)) < 0)
+	if ((rc = boot_file_read(f, h, sizeof(*h), 0, e)) < 0)
+		return rc;
+	if (!elf_magic(h->e_ident))
+		return err_set(e, ENOEXEC, "is not an ELF file");
+	if ((rc = check_machine(h, e)) < 0)
 		return rc;
 	if (h->e_ident[EI_CLASS] == ELFCLASS64)
 		return check_header(h, sizeof(Elf64_Phdr), e);

@@ -77,7 +77,8 @@ enum { KIND_INT = 0, KIND_NMI = 1, KIND_EXTINT = 3 };
 	 CPUS_MAX * sizeof(struct processor) + sizeof(struct bus) + sizeof(struct ioapic) + \
 	 (ISA_IRQS + 2) * sizeof(struct interrupt))
 
-_Static_assert(TABLE_MAX <= BIOS_END - MPTABLE_START, "the largest table must fit");
+/* The last 16 bytes are the firmware's entry (boot/acpi.c). */
+_Static_assert(TABLE_MAX <= BIOS_END - 16 - MPTABLE_START, "the largest table must fit");
 
 /* What is being written: entries follow the header. */
 struct writer {

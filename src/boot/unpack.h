@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Unpacks a compressed kernel on the host, which takes less time than the kernel's own code in the
- * guest. */
+/* Unpacks a compressed kernel on the host: faster than the kernel itself would in the guest. */
 #pragma once
 
 #include "boot/file.h"

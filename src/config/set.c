@@ -136,9 +136,9 @@ static int check_serial_path(const struct serial_word *w, const char *path, stru
 {
 	const size_t socket_max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1; /* unix(7) */
 
-	if (!w->takes_path && path)
-		return err_set(e, EINVAL, "'%s' takes no path", w->name);
-	if (w->takes_path && (!path || !*path))
+	if (!w->takes_path)
+		return path ? err_set(e, EINVAL, "'%s' takes no path", w->name) : 0;
+	if (!path || !*path)
 		return err_set(e, EINVAL, "'%s' needs a path", w->name);
 	if (w->kind == SERIAL_SOCKET && strlen(path) > socket_max)
 		return err_set(e, EINVAL, "the socket's path is longer than %zu bytes", socket_max);

@@ -163,7 +163,7 @@ static void rx_timed_out(void *arg, uint32_t events)
 	if (read(s->timer.fd, &times, sizeof(times)) == sizeof(times)) {
 		s->timer_armed = false;
 		s->rx_timeout = true;
-		serial_update(s, CAUSE_DATA | CAUSE_TIMEOUT);
+		serial_update(s, 0);
 	}
 	pthread_mutex_unlock(&s->lock);
 }

@@ -108,6 +108,27 @@ TEST(pty_reader_may_leave_and_come_back)
 	fake_fini(&f);
 }
 
+TEST(pty_output_while_the_reader_is_away_waits_for_the_next)
+{
+	struct fake f;
+	char name[64];
+	static uint8_t buf[2 * CHARDEV_RING];
+	size_t sent;
+
+	open_pty(&f, name);
+	close(open(name, O_RDWR | O_NOCTTY));
+	fake_settle(&f, 5);
+	for (sent = 0; sent < 200000; sent++) {
+		uint8_t b = pattern(sent);
+		chardev_write(f.c, &b, 1);
+	}
+	int fd = open(name, O_RDWR | O_NOCTTY);
+	CHECK_EQ(CHARDEV_RING, take(&f, fd, buf, sizeof(buf)));
+	CHECK_EQ(pattern(sent - CHARDEV_RING), buf[0]);
+	close(fd);
+	fake_fini(&f);
+}
+
 TEST(pty_slow_reader_loses_nothing_when_the_sender_waits)
 {
 	struct fake f;

@@ -112,6 +112,9 @@ TEST(socket_client_that_leaves_is_normal_and_the_next_gets_what_follows)
 		fd = client(&f);
 		fake_write(&f, "one");
 		CHECK_EQ(3, take(&f, fd, buf, sizeof(buf)));
+		CHECK_EQ(2, write(fd, "in", 2));
+		fake_settle(&f, 5);
+		CHECK_EQ(2 * (i + 1), f.n);
 		close(fd);
 		fake_settle(&f, 5);
 		CHECK(!fake_step(&f, 10));
@@ -165,12 +168,14 @@ TEST(socket_second_client_waits_for_the_first_to_leave)
 TEST(socket_input_of_a_client_that_has_gone_is_still_delivered)
 {
 	struct fake f;
-	int fd;
+	int fd, lowest;
 
 	setup(&f);
 	start(&f);
 	f.room = 2;
-	fd = client(&f);
+	fd = client(NULL);
+	lowest = dup(fd), close(lowest); /* what accept() will get */
+	fake_settle(&f, 5);
 	CHECK_EQ(8, write(fd, "poweroff", 8));
 	close(fd);
 	fake_settle(&f, 5);
@@ -182,6 +187,7 @@ TEST(socket_input_of_a_client_that_has_gone_is_still_delivered)
 	fake_settle(&f, 5);
 	CHECK_EQ(8, f.n);
 	CHECK(!fake_step(&f, 20));
+	CHECK_EQ(-1, fcntl(lowest, F_GETFD)); /* and its descriptor is closed */
 	teardown(&f);
 }
 
@@ -204,6 +210,30 @@ TEST(socket_input_that_nobody_takes_does_not_keep_the_next_client_out)
 	CHECK_EQ(3, write(fd, "new", 3));
 	fake_write(&f, "hello");
 	CHECK_EQ(5, take(&f, fd, buf, sizeof(buf)));
+	f.room = 100;
+	chardev_resume_input(f.c);
+	fake_settle(&f, 5);
+	CHECK_EQ(3, f.n);
+	CHECK_EQ(0, memcmp(f.got, "new", 3));
+	close(fd);
+	teardown(&f);
+}
+
+TEST(socket_client_that_leaves_is_noticed_though_nobody_takes_its_input)
+{
+	struct fake f;
+	int fd;
+
+	setup(&f);
+	start(&f);
+	f.room = 0;
+	fd = client(&f);
+	CHECK_EQ(3, write(fd, "old", 3));
+	fake_settle(&f, 5);
+	close(fd);
+	fake_settle(&f, 5); /* no output finds it out */
+	fd = client(&f);
+	CHECK_EQ(3, write(fd, "new", 3));
 	f.room = 100;
 	chardev_resume_input(f.c);
 	fake_settle(&f, 5);

@@ -300,7 +300,8 @@ TEST(destroy_gives_a_reader_up_to_a_second_for_the_last_lines)
 		size_t n = 0;
 		ssize_t got;
 		close(out[1]);
-		for (; n < 40 * 1024 && (got = read(out[0], buf, sizeof(buf))) > 0; n += (size_t)got)
+		for (; n < 40 * 1024 && (got = read(out[0], buf, sizeof(buf))) > 0;
+		     n += (size_t)got)
 			usleep(1000);
 		_exit(n == 40 * 1024 ? 0 : 1);
 	}
@@ -608,6 +609,36 @@ TEST(two_bytes_for_one_key_wait_for_room)
 	CHECK_EQ(1, f.biggest);
 	fake_fini(&f);
 	close(user), close(tty);
+}
+
+/* A master is /dev/ptmx: opening that again gives another pty, so it is used as it is, after
+ * poll(2). */
+TEST(streams_that_cannot_be_reopened_work_and_never_block)
+{
+	struct fake f;
+	int master, tty;
+	struct termios raw;
+	uint8_t buf[4096] = {0};
+
+	CHECK_EQ(0, openpty(&master, &tty, NULL, NULL, NULL));
+	CHECK_EQ(0, tcgetattr(tty, &raw));
+	cfmakeraw(&raw);
+	CHECK_EQ(0, tcsetattr(tty, TCSANOW, &raw));
+	fake_init(&f);
+	fake_open_stdio(&f, master, master);
+	fake_start(&f);
+	CHECK_EQ(2, write(tty, "in", 2));
+	fake_settle(&f, 20);
+	CHECK_EQ(2, f.n);
+	fake_write(&f, "out");
+	CHECK_EQ(3, drain(tty, buf, sizeof(buf)));
+	CHECK_EQ(0, memcmp(buf, "out", 3));
+	for (unsigned i = 0; i < 40; i++)
+		chardev_write(f.c, buf, 4001); /* hangs here if it blocks */
+	CHECK_EQ(0, fcntl(master, F_GETFL) & O_NONBLOCK);
+	close(tty);
+	fake_fini(&f);
+	close(master);
 }
 
 /* ---- none ---- */

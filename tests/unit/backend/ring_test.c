@@ -53,6 +53,18 @@ TEST(ring_wraps_without_loss)
 	ring_fini(&r);
 }
 
+TEST(ring_drops_one_byte_of_one_more_than_its_size)
+{
+	struct ring r;
+	char out[16];
+
+	CHECK_EQ(0, ring_init(&r, 8));
+	put(&r, "abcdefghi");
+	CHECK_EQ(1, r.dropped);
+	CHECK_STR("bcdefghi", take_all(&r, out));
+	ring_fini(&r);
+}
+
 TEST(ring_takes_exactly_its_size)
 {
 	struct ring r;

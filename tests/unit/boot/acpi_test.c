@@ -3,7 +3,7 @@
  * The tables as ACPICA in the guest sees them: read by offset from guest memory, with numbers from
  * the specification instead of the structures that wrote them.
  */
-#include "test.h"
+#include "../test.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -283,8 +283,20 @@ TEST(acpi_needs_ram_below_1_mib)
 TEST(acpi_tables_end_before_the_mp_table)
 {
 	start(255, ACPI_FIXED_HARDWARE);
-	for (uint64_t gpa = MPTABLE_START; gpa < BIOS_END; gpa++)
+	for (uint64_t gpa = MPTABLE_START; gpa < BIOS_END - 16; gpa++)
 		CHECK_EQ(0xaa, *(uint8_t *)gmem_slice(&ram, gpa, 1));
+	gmem_destroy(&ram);
+}
+
+TEST(firmware_entry_writes_the_reset_register)
+{
+	/* mov dx, imm16; mov al, imm8; out dx, al; hlt; jmp -3 */
+	enum { port = PORT_ACPI_PM + ACPI_RESET };
+	static const uint8_t code[] = {0xba, port & 0xff, port >> 8, 0xb0, ACPI_RESET_VALUE,
+				       0xee, 0xf4,        0xeb,      0xfd};
+
+	start(1, ACPI_FIXED_HARDWARE);
+	CHECK_EQ(0, memcmp(gmem_slice(&ram, 0xffff0, sizeof(code)), code, sizeof(code)));
 	gmem_destroy(&ram);
 }
 

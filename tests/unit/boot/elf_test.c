@@ -7,23 +7,23 @@ static int load(const struct tiny_elf *k, struct err *e)
 }
 
 /* Expects -code and a text with `part` for a kernel that `change` was done to. */
-#define REFUSES(code, part, change)                                                                \
-	do {                                                                                       \
-		struct tiny_elf k = tiny_elf();                                                    \
-		struct err e;                                                                      \
-		change;                                                                            \
-		CHECK_EQ(-(code), load(&k, &e));                                                   \
-		CHECK_HAS(e.text, part);                                                           \
-		CHECK_HAS(e.text, "kernel '/proc/self/fd/");                                       \
+#define REFUSES(code, part, change)                          \
+	do {                                                 \
+		struct tiny_elf k = tiny_elf();              \
+		struct err e;                                \
+		change;                                      \
+		CHECK_EQ(-(code), load(&k, &e));             \
+		CHECK_HAS(e.text, part);                     \
+		CHECK_HAS(e.text, "kernel '/proc/self/fd/"); \
 	} while (0)
 
-#define ACCEPTS(change)                                                                            \
-	do {                                                                                       \
-		struct tiny_elf k = tiny_elf();                                                    \
-		struct err e = {.text = ""};                                                       \
-		change;                                                                            \
-		CHECK_EQ(0, load(&k, &e));                                                         \
-		CHECK_STR("", e.text);                                                             \
+#define ACCEPTS(change)                         \
+	do {                                    \
+		struct tiny_elf k = tiny_elf(); \
+		struct err e = {.text = ""};    \
+		change;                         \
+		CHECK_EQ(0, load(&k, &e));      \
+		CHECK_STR("", e.text);          \
 	} while (0)
 
 TEST(places_every_segment_at_its_physical_address)
@@ -46,19 +46,31 @@ TEST(places_every_segment_at_its_physical_address)
 	boot_test_fini(&t);
 }
 
+static void swap_segments(struct tiny_elf *k)
+{
+	Elf64_Phdr first = k->p[0];
+
+	k->p[0] = k->p[1];
+	k->p[1] = first;
+}
+
 TEST(places_segments_whose_headers_are_out_of_order)
 {
 	struct tiny_elf k = tiny_elf();
-	Elf64_Phdr first = k.p[0];
 	struct boot_test t;
 
-	k.p[0] = k.p[1];
-	k.p[1] = first;
+	swap_segments(&k);
 	boot_test_init(&t, RAM);
 	CHECK_EQ(0, boot_test_load(&t, &k, sizeof(k)));
 	CHECK_EQ(0xc1, ram_byte(&t, LOAD));
 	CHECK_EQ(0xc2, ram_byte(&t, LOAD2));
 	boot_test_fini(&t);
+}
+
+TEST(checks_the_layout_in_whatever_order_the_headers_are)
+{
+	REFUSES(E2BIG, "--memory", (swap_segments(&k), k.p[0].p_memsz = RAM));
+	REFUSES(ENOEXEC, "overlap", (swap_segments(&k), k.p[1].p_memsz = LOAD2 - LOAD + 1));
 }
 
 TEST(keeps_both_of_two_segments_that_share_a_page)
@@ -155,9 +167,11 @@ TEST(takes_64_program_headers)
 TEST(refuses_program_headers_outside_of_the_file)
 {
 	REFUSES(ENOEXEC, "no program headers", k.h.e_phoff = sizeof(k) + 1);
-	REFUSES(ENOEXEC, "no program headers", k.h.e_phoff = sizeof(k) - 3 * sizeof(Elf64_Phdr) + 1);
+	REFUSES(ENOEXEC, "no program headers",
+		k.h.e_phoff = sizeof(k) - 3 * sizeof(Elf64_Phdr) + 1);
 	REFUSES(ENOEXEC, "no program headers", k.h.e_phoff = UINT64_MAX);
-	REFUSES(ENOEXEC, "no program headers", k.h.e_phoff = UINT64_MAX - 3 * sizeof(Elf64_Phdr) + 1);
+	REFUSES(ENOEXEC, "no program headers",
+		k.h.e_phoff = UINT64_MAX - 3 * sizeof(Elf64_Phdr) + 1);
 }
 
 TEST(refuses_a_truncated_file)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tiny kernels made in memory, for the tests of src/boot: a file is a memfd, its path /proc/self/fd/N. */
+/* Tiny kernels made in memory, for the tests of src/boot: a file is a memfd, its path
+ * /proc/self/fd/N. */
 #pragma once
 
-#include "test.h"
+#include "../test.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -22,7 +23,8 @@
 #define LOAD2    0x1200000ULL
 #define PVH_TYPE 18
 
-/* ELF: header, program headers, one note at 0x800, "code" at 0x1000 (0xc1...) and 0x2000 (0xc2...). */
+/* ELF: header, program headers, one note at 0x800, "code" at 0x1000 (0xc1...) and 0x2000 (0xc2...).
+ */
 struct tiny_elf {
 	Elf64_Ehdr h;
 	Elf64_Phdr p[3];
@@ -38,7 +40,8 @@ struct tiny_elf {
 static inline struct tiny_elf tiny_elf(void)
 {
 	struct tiny_elf t = {
-		.h = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+		.h = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB,
+				  EV_CURRENT},
 		      .e_type = ET_EXEC,
 		      .e_machine = EM_X86_64,
 		      .e_version = EV_CURRENT,
@@ -59,8 +62,14 @@ static inline struct tiny_elf tiny_elf(void)
 		       .p_paddr = LOAD2,
 		       .p_filesz = 0x1000,
 		       .p_memsz = 0x1000},
-		      {.p_type = PT_NOTE, .p_offset = 0x800, .p_filesz = 24, .p_memsz = 24, .p_align = 4}},
-		.note = {.n_namesz = 4, .n_descsz = 8, .n_type = 0}, /* PVH_TYPE to have a PVH entry */
+		      {.p_type = PT_NOTE,
+		       .p_offset = 0x800,
+		       .p_filesz = 24,
+		       .p_memsz = 24,
+		       .p_align = 4}},
+		.note = {.n_namesz = 4,
+			 .n_descsz = 8,
+			 .n_type = 0}, /* PVH_TYPE to have a PVH entry */
 		.name = "Xen",
 		.pvh = LOAD + 0x20,
 	};
@@ -97,7 +106,8 @@ static inline void tiny_elf_to_32(struct tiny_elf *t)
 	}
 }
 
-/* bzImage: one sector of setup, 1 KiB of "unpacker" (0xb2...) with its entry at 0x200, then the payload. */
+/* bzImage: one sector of setup, 1 KiB of "unpacker" (0xb2...) with its entry at 0x200, then the
+ * payload. */
 #define BZ_SETUP   1024
 #define BZ_CODE    1024
 #define BZ_PAYLOAD (BZ_SETUP + BZ_CODE)

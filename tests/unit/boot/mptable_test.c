@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The table as a kernel reads it (arch/x86/kernel/mpparse.c): by offset, with numbers from the MPS.
  */
-#include "test.h"
+#include "../test.h"
 
 #include <errno.h>
 #include <string.h>

@@ -103,13 +103,13 @@ TEST(finds_the_note_behind_others)
 	CHECK_EQ(LOAD + 0x20, entry);
 }
 
-#define NO_PVH(change)                                                                             \
-	do {                                                                                       \
-		struct tiny_elf k = pvh_only();                                                    \
-		struct err e;                                                                      \
-		change;                                                                            \
-		CHECK_EQ(-ENOEXEC, load_once(&k, sizeof(k), &e));                                  \
-		CHECK_HAS(e.text, "no PVH entry");                                                 \
+#define NO_PVH(change)                                            \
+	do {                                                      \
+		struct tiny_elf k = pvh_only();                   \
+		struct err e;                                     \
+		change;                                           \
+		CHECK_EQ(-ENOEXEC, load_once(&k, sizeof(k), &e)); \
+		CHECK_HAS(e.text, "no PVH entry");                \
 	} while (0)
 
 TEST(passes_over_notes_that_are_not_whole_or_not_the_one)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "test.h"
+#include "../test.h"
 
 #include <unistd.h>
 
@@ -185,6 +185,23 @@ TEST(power_button_sets_status_and_interrupts_when_enabled)
 	CHECK_EQ(0, in(&f, STATUS, 2));
 	CHECK(acpi_pm_power_button(f.pm));
 	CHECK_EQ(1, edges(&f));
+	stop(&f);
+}
+
+TEST(sci_is_one_edge_until_the_status_is_cleared)
+{
+	struct fixture f;
+
+	start(&f);
+	out(&f, ENABLE, POWER_BUTTON, 2);
+	acpi_pm_power_button(f.pm);
+	CHECK_EQ(1, edges(&f));
+	out(&f, ENABLE, POWER_BUTTON, 2);
+	acpi_pm_power_button(f.pm);
+	CHECK_EQ(0, edges(&f));
+	out(&f, ENABLE, 0, 2);
+	out(&f, ENABLE, POWER_BUTTON, 2);
+	CHECK_EQ(1, edges(&f)); /* enabled anew with the status still set */
 	stop(&f);
 }
 

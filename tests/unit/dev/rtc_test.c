@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "test.h"
+#include "../test.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -438,6 +438,20 @@ TEST(rtc_alarm_follows_12_hours_and_binary)
 	set(&f, B, B_BIN | B_24H);
 	alarm_at(&f, 16, 5, 17);
 	CHECK_EQ(10, alarm_after(&f));
+	stop(&f);
+}
+
+TEST(rtc_alarm_set_to_this_very_second_comes_tomorrow)
+{
+	struct fixture f;
+
+	start(&f);
+	alarm_at(&f, 0x16, 0x05, 0x06);
+	f.now_us += 86399 * S;
+	CHECK_EQ(0, get(&f, C) & B_AIE);
+	alarm_at(&f, 0x16, 0x05, 0x05);
+	f.now_us += 86400 * S;
+	CHECK_EQ(B_AIE, get(&f, C) & B_AIE);
 	stop(&f);
 }
 
