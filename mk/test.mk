@@ -34,7 +34,7 @@ $(BUILD)/unit: $(UNIT_OBJ)
 $(BUILD)/san/%.o: %.c $(AML) Makefile mk/test.mk | $(BUILD)/deps-build.ok $(BUILD)/deps-test.ok
 	mkdir -p $(@D)
 	$(SAY) CC "$< (sanitized)"
-	$(CC) $(CPPFLAGS) -Itests $(CSTD) $(WARN) $(SAN) -O1 -g -MMD -MP -c -o $@ $<
+	$(CC) $(CPPFLAGS) -Itests -Itests/unit $(CSTD) $(WARN) $(SAN) -O1 -g -MMD -MP -c -o $@ $<
 
 # Fuzzers: one program a target, clang's libFuzzer.
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
@@ -56,7 +56,7 @@ fuzz: $(FUZZERS)
 $(BUILD)/fuzz/%: tests/fuzz/%_fuzz.c $(FUZZ_OBJ)
 	mkdir -p $(@D)
 	$(SAY) FUZZ $@
-	$(CLANG) $(CPPFLAGS) -Itests $(CSTD) $(SAN) -fsanitize=fuzzer -O1 -g -o $@ $^ \
+	$(CLANG) $(CPPFLAGS) -Itests -Itests/unit $(CSTD) $(SAN) -fsanitize=fuzzer -O1 -g -o $@ $^ \
 		$(shell $(PKG_SHARED) --libs $(LIBS)) $(EXTRA_LIBS)
 
 $(BUILD)/fuzz/%.o: %.c $(AML) Makefile mk/test.mk | $(BUILD)/deps-build.ok $(BUILD)/deps-test.ok

@@ -80,20 +80,30 @@ static const char *base_cmdline(const struct machine *m)
 }
 
 /*
- * A kernel that panics and waits for ever would leave its user with a dead terminal and no exit code:
- * unless the user says otherwise it resets at once, which ends toyvmm with exit code 3.
+ * The kernel's command line: the user's, and what this machine adds unless the user has said otherwise.
+ * panic=-1: a kernel that panics and waits for ever would leave its user with a dead terminal and no
+ * exit code; reset at once, and toyvmm ends with 3. pci=off: there is no PCI bus, so the kernel need not
+ * look for one (some 90 exits) and complain of it on the console. The caller frees it.
  */
-static int load_guest(struct machine *m, struct err *e)
+static char *kernel_cmdline(const struct machine *m)
 {
 	const char *given = base_cmdline(m);
-	const char *more = strstr(given, "panic=") ? "" : " panic=-1";
+	const char *panic = strstr(given, "panic=") ? "" : " panic=-1";
+	const char *pci = strstr(given, "pci=") ? "" : " pci=off";
+	char *cmdline;
+
+	return asprintf(&cmdline, "%s%s%s", given, panic, pci) < 0 ? NULL : cmdline;
+}
+
+static int load_guest(struct machine *m, struct err *e)
+{
 	struct boot_source source = {.kernel = m->config->kernel, .initrd = m->config->initrd};
 	struct start_state start = {0};
 	struct boot_entry entry;
-	char *cmdline;
+	char *cmdline = kernel_cmdline(m);
 	int rc;
 
-	if (asprintf(&cmdline, "%s%s", given, more) < 0)
+	if (!cmdline)
 		return err_set(e, ENOMEM, "command line: out of memory");
 	source.cmdline = cmdline;
 	rc = boot_load(&entry, &m->ram, &source, e);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 
 #include "backend/chardev.h"
 #include "event/loop.h"
-#include "test.h"
+#include "../test.h"
 
 struct fake {
 	struct loop loop;
@@ -117,6 +118,23 @@ static inline void fake_open_stdio(struct fake *f, int in, int out)
 static inline void fake_write(struct fake *f, const char *text)
 {
 	chardev_write(f->c, (const uint8_t *)text, strlen(text));
+}
+
+static inline void make_pipe(int p[2])
+{
+	CHECK_EQ(0, pipe2(p, O_CLOEXEC));
+}
+
+/* All that can be read now. */
+static inline size_t drain(int fd, uint8_t *buf, size_t size)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	size_t n = 0;
+	ssize_t got;
+
+	while (n < size && poll(&p, 1, 0) == 1 && (got = read(fd, buf + n, size - n)) > 0)
+		n += (size_t)got;
+	return n;
 }
 
 /* Byte number i of a stream whose every place can be told from its neighbours. */

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "test.h"
+#include "../test.h"
 
 /* What the guest gets of `keys`; the actions as letters in `actions`. */
 static void type(const char *keys, char *guest, char *actions)

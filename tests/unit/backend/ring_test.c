@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "test.h"
+#include "../test.h"
 
 static void put(struct ring *r, const char *text)
 {

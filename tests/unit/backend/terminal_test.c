@@ -14,7 +14,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "../test.h"
 
 #define EXPECT(cond)                               \
 	do {                                       \
