@@ -1,48 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "backend/terminal.h"
 #include "base/log.h"
 #include "config/cli.h"
 #include "machine/check.h"
 #include "machine/machine.h"
+#include "machine/signals.h"
 
-/* Our own mistake: give the user's terminal back before the signal kills us (SA_RESETHAND). */
-static void on_fault(int signal)
+/* Started with descriptors 0 to 2 closed: they must not become a disk or a VM by accident. */
+static void open_standard_descriptors(void)
 {
-	terminal_restore();
-	raise(signal);
-}
-
-static void set_up_process(void)
-{
-	struct sigaction fault = {.sa_handler = on_fault, .sa_flags = (int)SA_RESETHAND};
 	int fd;
 
-	/* Started with descriptors 0 to 2 closed: they must not become a disk or a VM by accident. */
 	do
 		fd = open("/dev/null", O_RDWR);
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd >= 0)
 		close(fd);
-	for (const int *s = (const int[]){SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, 0}; *s; s++)
-		sigaction(*s, &fault, NULL);
-	signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of write(2) */
-}
-
-/* Our parent sees that the signal it sent ended us; machine/ had it blocked. */
-static void die_of(int number)
-{
-	sigset_t set;
-
-	signal(number, SIG_DFL);
-	sigemptyset(&set);
-	sigaddset(&set, number);
-	raise(number);
-	sigprocmask(SIG_UNBLOCK, &set, NULL);
 }
 
 static int run(const struct vm_config *config, struct err *e)
@@ -58,9 +34,8 @@ static int run(const struct vm_config *config, struct err *e)
 		rc = machine_run(&machine, e);
 		machine_destroy(&machine);
 	}
-	terminal_restore();
 	if (machine.signal)
-		die_of(machine.signal);
+		signals_die_of(machine.signal);
 	return rc;
 }
 
@@ -70,7 +45,8 @@ int main(int argc, char **argv)
 	struct cli cli;
 	int rc;
 
-	set_up_process();
+	open_standard_descriptors();
+	signals_init();
 	rc = cli_parse(&cli, argc, argv, &e);
 	if (rc == 0 && cli.command == CLI_EXIT)
 		return cli.exit_code;

@@ -2,23 +2,20 @@
 #include "machine/machine.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include "arch/x86/cpuid.h"
 #include "arch/x86/start.h"
-#include "base/io.h"
-#include "base/log.h"
+#include "backend/terminal.h"
 #include "boot/acpi.h"
 #include "boot/boot.h"
 #include "boot/mptable.h"
 #include "machine/board.h"
 #include "machine/report.h"
 #include "machine/run.h"
+#include "machine/signals.h"
 
 static void on_panicked(void *arg)
 {
@@ -120,34 +117,9 @@ static int load_guest(struct machine *m, struct err *e)
 	return start_set_registers(&m->vcpu[0].vcpu, &start, e);
 }
 
-/* Signals that ask us to end are read in the loop, so that the terminal and the back ends are put right. */
-static void on_signal(void *arg, uint32_t events)
+static int take_terminal(struct machine *m, struct err *e)
 {
-	struct signalfd_siginfo info;
-	struct machine *m = arg;
-
-	(void)events;
-	if (read(m->signal_fd, &info, sizeof(info)) != sizeof(info))
-		return;
-	m->signal = (int)info.ssi_signo;
-	machine_stop(m, OUTCOME_ENDED);
-}
-
-static int watch_signals(struct machine *m, struct err *e)
-{
-	sigset_t ending;
-
-	sigemptyset(&ending);
-	for (const int *s = (const int[]){SIGTERM, SIGINT, SIGHUP, SIGQUIT, 0}; *s; s++)
-		sigaddset(&ending, *s);
-	sigprocmask(SIG_BLOCK, &ending, NULL);
-	m->signal_fd = signalfd(-1, &ending, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (m->signal_fd < 0)
-		return err_sys(e, "signalfd");
-	m->signals = (struct loop_source){.fd = m->signal_fd, .fn = on_signal, .arg = m};
-	if (loop_add(&m->loop, &m->signals, EPOLLIN) < 0)
-		return err_sys(e, "epoll_ctl");
-	return 0;
+	return m->config->serial.kind == SERIAL_STDIO ? terminal_raw(e) : 0;
 }
 
 int machine_create(struct machine *m, const struct vm_config *config, struct err *e)
@@ -160,7 +132,7 @@ int machine_create(struct machine *m, const struct vm_config *config, struct err
 	m->ram = GMEM_EMPTY;
 	m->loop = LOOP_EMPTY;
 	m->doctor = DOCTOR_EMPTY;
-	m->signal_fd = -1;
+	m->signals.fd = -1;
 	m->board.irq_keyboard.fd = m->board.irq_serial0.fd = m->board.irq_rtc.fd = m->board.irq_sci.fd = -1;
 	atomic_store(&m->outcome, OUTCOME_RUNNING);
 	bus_init(&m->pio, "I/O ports");
@@ -169,7 +141,8 @@ int machine_create(struct machine *m, const struct vm_config *config, struct err
 	    (rc = create_ram(m, e)) < 0 || (rc = kvm_create_irqchip(&m->kvm, e)) < 0 ||
 	    (rc = create_vcpus(m, e)) < 0 || (rc = load_guest(m, e)) < 0 ||
 	    (rc = doctor_init(&m->doctor, &m->loop, base_cmdline(m), on_panicked, m, e)) < 0 ||
-	    (rc = watch_signals(m, e)) < 0 || (rc = board_create(m, e)) < 0)
+	    (rc = signals_watch(m, e)) < 0 || (rc = board_create(m, e)) < 0 ||
+	    (rc = take_terminal(m, e)) < 0)
 		machine_destroy(m);
 	return rc;
 }
@@ -206,7 +179,7 @@ void machine_destroy(struct machine *m)
 {
 	board_destroy(m);
 	doctor_fini(&m->doctor);
-	fd_close(&m->signal_fd);
+	signals_unwatch(m);
 	for (unsigned i = 0; m->vcpu && i < m->n_vcpus; i++)
 		vcpu_close(&m->vcpu[i].vcpu);
 	free(m->vcpu);
@@ -216,4 +189,5 @@ void machine_destroy(struct machine *m)
 	loop_fini(&m->loop);
 	bus_fini(&m->mmio);
 	bus_fini(&m->pio);
+	terminal_restore();
 }

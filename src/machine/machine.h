@@ -65,7 +65,6 @@ struct machine {
 	atomic_bool stopping; /* vCPUs leave their run loop */
 	atomic_bool panicked; /* pvpanic spoke */
 	int signal;          /* the signal that ended it, or 0; main() ends by the same one */
-	int signal_fd;
 	struct loop_source signals;
 };
 
