@@ -31,6 +31,9 @@ struct serial {
 	unsigned rx_start, rx_count;
 	bool rx_timeout; /* nothing came and nothing was read for a while */
 	bool rx_refused; /* room() said 0: the chardev waits for chardev_resume_input() */
+	bool polled;	 /* the driver reads LSR again and again: it waits for input without interrupts */
+	bool lsr_last;	 /* the last access was a read of LSR */
+	bool rts_used;	 /* RTS was on once: from then on it is flow control */
 
 	bool thre_pending; /* transmitter became empty; IIR has not told yet */
 	bool tx_held;      /* the reader is slow: THRE interrupts wait for drained() */
@@ -127,10 +130,25 @@ static void rx_put(struct serial *s, uint8_t byte)
 	s->rx[(s->rx_start + s->rx_count++) % FIFO_SIZE] = byte;
 }
 
+/*
+ * Does somebody listen? Input that comes while a kernel boots or a driver is closed would lie in the
+ * FIFO until the next driver empties it, and be lost. So the line holds it back until the driver shows
+ * that it wants it: by the received data interrupt, or by polling. 8.8: in loopback the receiver is cut
+ * off; a driver that drops RTS cannot take more now (Linux with crtscts).
+ */
+static bool rx_wanted(const struct serial *s)
+{
+	if (s->mcr & UART_MCR_LOOP)
+		return false;
+	if (s->rts_used && !(s->mcr & UART_MCR_RTS))
+		return false;
+	return s->ier & UART_IER_RDI || s->polled;
+}
+
 /* Not for every byte: the host's side is woken when all that it gave has been read. */
 static void rx_resume(struct serial *s)
 {
-	if (s->rx_refused && s->rx_count == 0 && !(s->mcr & UART_MCR_LOOP)) {
+	if (s->rx_refused && s->rx_count == 0 && rx_wanted(s)) {
 		s->rx_refused = false;
 		chardev_resume_input(s->chardev);
 	}
@@ -148,7 +166,6 @@ static uint8_t read_rbr(struct serial *s)
 	s->rx_timeout = false;
 	if (s->rx_count > 0 && (s->ier & UART_IER_RDI) && !s->timer_armed)
 		s->timer_armed = timer_arm(s->timer.fd, TIMEOUT_MS) == 0;
-	rx_resume(s);
 	return byte;
 }
 
@@ -174,8 +191,7 @@ static size_t serial_room(void *arg)
 	size_t room;
 
 	pthread_mutex_lock(&s->lock);
-	/* 8.8: in loopback the receiver is cut off from the line, so the line waits. */
-	room = s->mcr & UART_MCR_LOOP ? 0 : capacity(s) - s->rx_count;
+	room = rx_wanted(s) ? capacity(s) - s->rx_count : 0;
 	if (room == 0)
 		s->rx_refused = true;
 	pthread_mutex_unlock(&s->lock);
@@ -239,6 +255,8 @@ static void write_mcr(struct serial *s, uint8_t value)
 {
 	uint8_t now, changed;
 
+	if (value & UART_MCR_RTS && !(value & UART_MCR_LOOP))
+		s->rts_used = true;
 	s->mcr = value &
 		 (UART_MCR_LOOP | UART_MCR_OUT2 | UART_MCR_OUT1 | UART_MCR_RTS | UART_MCR_DTR);
 	now = modem_inputs(s);
@@ -289,6 +307,7 @@ static uint8_t read_lsr(struct serial *s)
 	if (s->rx_count > 0)
 		lsr |= UART_LSR_DR;
 	s->line_error = 0;
+	s->polled |= s->lsr_last; /* who only sends reads it once for each byte */
 	return lsr;
 }
 
@@ -355,8 +374,10 @@ static void serial_read(void *dev, uint64_t off, void *data, unsigned len)
 	pthread_mutex_lock(&s->lock);
 	for (unsigned i = 0; i < len; i++) {
 		to[i] = read_register(s, off + i);
+		s->lsr_last = off + i == UART_LSR;
 		serial_update(s, 0);
 	}
+	rx_resume(s); /* the FIFO ran empty, a driver began to poll */
 	pthread_mutex_unlock(&s->lock);
 }
 
@@ -370,7 +391,10 @@ static void serial_write(void *dev, uint64_t off, const void *data, unsigned len
 		write_register(s, off + i, from[i]);
 		serial_update(s, 0);
 	}
-	rx_resume(s); /* the FIFO was cleared, loopback ended */
+	s->lsr_last = false;
+	if (off != UART_TX || (s->lcr & UART_LCR_DLAB))
+		s->polled = false; /* programmed anew, perhaps by the next driver */
+	rx_resume(s); /* the FIFO was cleared, loopback ended, somebody listens */
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -8,12 +8,14 @@ TEST(serial_room_is_1_without_fifos_16_with_and_0_in_loopback)
 	struct rig r;
 
 	rig_init(&r);
+	poll_for_input(&r);
 	CHECK_EQ(1, room(&r));
 	receive(&r, "a");
 	CHECK_EQ(0, room(&r));
 	in(&r, UART_RX);
 	CHECK_EQ(1, room(&r));
 	fifo(&r, 0);
+	poll_for_input(&r);
 	CHECK_EQ(16, room(&r));
 	receive(&r, "0123456789abcde");
 	CHECK_EQ(1, room(&r));
@@ -31,6 +33,7 @@ TEST(serial_data_interrupt_without_fifos)
 	struct rig r;
 
 	rig_init(&r);
+	poll_for_input(&r);
 	receive(&r, "a");
 	CHECK_EQ(0, edges(&r)); /* not enabled */
 	CHECK_EQ(0x61, in(&r, UART_LSR));
@@ -132,6 +135,7 @@ TEST(serial_enabling_the_data_interrupt_tells_of_what_lies_there)
 
 	rig_init(&r);
 	fifo(&r, UART_FCR_TRIGGER_14);
+	poll_for_input(&r);
 	receive(&r, "ab");
 	in(&r, UART_RX);
 	CHECK_EQ(0, edges(&r));
@@ -214,6 +218,7 @@ TEST(serial_late_input_after_a_change_of_mode_stays_in_bounds)
 
 	rig_init(&r);
 	fifo(&r, 0);
+	poll_for_input(&r);
 	CHECK_EQ(16, room(&r));
 	out(&r, UART_FCR, 0);
 	r.host->base.front.receive(r.s, sixteen, 16);
@@ -281,12 +286,69 @@ TEST(serial_out2_does_not_gate_interrupts)
 
 /* ---- both ends ---- */
 
+TEST(serial_input_waits_until_a_driver_wants_it)
+{
+	struct rig r;
+
+	rig_init(&r);
+	CHECK_EQ(0, room(&r)); /* a kernel that boots: its driver will empty the FIFO first */
+	r.host->base.input_held = true;
+	fifo(&r, 0);
+	in(&r, UART_LSR);
+	in(&r, UART_RX);
+	CHECK_EQ(0, room(&r));
+	CHECK(r.host->base.input_held);
+	out(&r, UART_IER, UART_IER_RDI);
+	CHECK(!r.host->base.input_held);
+	CHECK_EQ(16, room(&r));
+	out(&r, UART_IER, 0); /* closed */
+	CHECK_EQ(0, room(&r));
+	rig_fini(&r);
+}
+
+TEST(serial_polling_for_input_is_wanting_it_and_polling_for_output_is_not)
+{
+	struct rig r;
+
+	rig_init(&r);
+	for (unsigned i = 0; i < 10; i++) { /* printk: ready? send */
+		in(&r, UART_LSR);
+		out(&r, UART_TX, 'x');
+	}
+	CHECK_EQ(0, room(&r));
+	poll_for_input(&r);
+	CHECK_EQ(1, room(&r));
+	out(&r, UART_TX, 'x'); /* an echo */
+	CHECK_EQ(1, room(&r));
+	out(&r, UART_FCR, UART_FCR_ENABLE_FIFO); /* the next driver */
+	CHECK_EQ(0, room(&r));
+	rig_fini(&r);
+}
+
+TEST(serial_rts_holds_the_line_once_it_was_used)
+{
+	struct rig r;
+
+	rig_init(&r);
+	out(&r, UART_IER, UART_IER_RDI);
+	CHECK_EQ(1, room(&r)); /* never touched: no flow control */
+	out(&r, UART_MCR, UART_MCR_RTS);
+	CHECK_EQ(1, room(&r));
+	out(&r, UART_MCR, 0);
+	CHECK_EQ(0, room(&r));
+	r.host->base.input_held = true;
+	out(&r, UART_MCR, UART_MCR_RTS);
+	CHECK(!r.host->base.input_held);
+	rig_fini(&r);
+}
+
 TEST(serial_asks_for_more_input_when_the_fifo_ran_empty_and_not_before)
 {
 	struct rig r;
 
 	rig_init(&r);
 	fifo(&r, 0);
+	poll_for_input(&r);
 	receive(&r, "0123456789abcdef");
 	run(&r, 0);
 	CHECK_EQ(0, room(&r));
@@ -305,6 +367,7 @@ TEST(serial_asks_for_more_input_when_loopback_ends)
 	struct rig r;
 
 	rig_init(&r);
+	out(&r, UART_IER, UART_IER_RDI);
 	out(&r, UART_MCR, UART_MCR_LOOP);
 	CHECK_EQ(0, room(&r));
 	r.host->base.input_held = true;

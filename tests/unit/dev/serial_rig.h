@@ -94,6 +94,13 @@ static inline void out(struct rig *r, unsigned reg, uint8_t value)
 	bus_write(&r->bus, BASE + reg, &value, 1);
 }
 
+/* A driver that waits for input without interrupts. */
+static inline void poll_for_input(struct rig *r)
+{
+	in(r, UART_LSR);
+	in(r, UART_LSR);
+}
+
 /* Edges since the last call. */
 static inline unsigned edges(struct rig *r)
 {
