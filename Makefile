@@ -40,7 +40,7 @@ SAY = :
 endif
 
 include mk/deps.mk
--include mk/images.mk mk/lab.mk mk/test.mk
+include mk/images.mk mk/lab.mk mk/test.mk mk/bench.mk
 
 .DEFAULT_GOAL := all
 .PHONY: all clean help

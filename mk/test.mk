@@ -78,10 +78,11 @@ $(BUILD)/guest/%.elf: tests/guest/%.c $(wildcard tests/guest/lib.* tests/guest/*
 	gcc $(GUEST_CFLAGS) -Wl,--build-id=none -Wl,-T,tests/guest/guest.ld -o $@ \
 		tests/guest/start.S tests/guest/lib.c $<
 
-## make check       clang-format, layers, shellcheck
-check: | $(BUILD)/deps-test.ok
+## make check       clang-format, layers, shellcheck, documentation
+check: $(BUILD)/toyvmm | $(BUILD)/deps-test.ok
 	tools/check-layers
 	tools/check-style
+	BUILD=$(BUILD) tools/check-docs
 
 ## make format      clang-format everything in place
 format:

@@ -13,7 +13,7 @@ ELF = os.path.join(BUILD, "images", "vmlinux")
 BZIMAGE = os.path.join(BUILD, "images", "vmlinuz")
 INITRD = os.path.join(BUILD, "images", "initrd.img")
 
-PATIENCE = 120  # seconds for a thing to happen, never waited for: the lab is slow, and others may be working
+PATIENCE = int(os.environ.get("PATIENCE", "120"))  # seconds for a thing to happen, never waited for: the lab is slow
 PROMPT = "root@toyvmm:~# "
 CTRL_A, CTRL_C, CTRL_Z = "\x01", "\x03", "\x1a"
 
@@ -90,12 +90,13 @@ class Console:
 
 
 class Terminal(Console):
-    """toyvmm started from a shell on a terminal (24 lines, 80 columns)."""
+    """toyvmm started from a shell on a terminal."""
 
-    def __init__(self, *options, **more):
-        super().__init__(pexpect.spawn("/bin/sh", ["-c", SHELL, "sh"] + command(*options, **more),
-                                       dimensions=(24, 80), encoding="utf-8", codec_errors="replace",
-                                       timeout=PATIENCE, echo=True, cwd=ROOT))
+    def __init__(self, *options, argv=None, size=(24, 80), **more):
+        """Starts toyvmm with the options that command() makes of these arguments, or `argv` instead."""
+        super().__init__(pexpect.spawn("/bin/sh", ["-c", SHELL, "sh"] + (argv or command(*options, **more)),
+                                       dimensions=size, encoding="utf-8", codec_errors="replace",
+                                       timeout=PATIENCE, cwd=ROOT))
         self.before = self.expect(r"before ([0-9a-f:]+)\r\n")[1]
 
     @property

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guests that several tests share: a boot is the expensive part here."""
+import pytest
+
+from vm import Terminal
+
+
+@pytest.fixture(scope="session")
+def guest():
+    """A logged-in guest with 4 vCPUs and 256 MiB. Who uses it leaves it at its prompt."""
+    with Terminal("--cpus", "4", cmdline="random.trust_cpu=off") as vm:
+        yield vm.shell()
+        vm.send("poweroff\r")
+        assert vm.end() == 0
+
+
+@pytest.fixture
+def say(capsys):
+    """Prints a figure that is for information, past pytest's capture."""
+    def print_line(text):
+        with capsys.disabled():
+            print(f"\n-- {text}")
+    return print_line
