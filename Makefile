@@ -59,6 +59,7 @@ $(BUILD)/obj/%.o: %.c $(AML) Makefile | $(BUILD)/deps-build.ok
 	$(SAY) CC $<
 	$(CC) $(CPPFLAGS) $(CSTD) $(WARN) $(HARDEN) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+.SECONDARY: $(AML)
 # ACPI source language to a C array.
 $(BUILD)/gen/%.h: src/%.asl | $(BUILD)/deps-build.ok
 	mkdir -p $(@D)

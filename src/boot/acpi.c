@@ -336,8 +336,9 @@ static void write_reset_entry(struct gmem *m)
 int acpi_write_for(struct gmem *m, unsigned cpus, enum acpi_hardware hardware, struct err *e)
 {
 	struct area a = {.gpa = BIOS_START, .size = MPTABLE_START - BIOS_START};
-	struct facs facs = {
-		.signature = {'F', 'A', 'C', 'S'}, .length = sizeof(facs), .version = 2};
+	struct facs facs = {.signature = {'F', 'A', 'C', 'S'},
+			    .length = sizeof(facs),
+			    .version = 2};
 	uint64_t facs_gpa = 0, dsdt_gpa, fadt_gpa, madt_gpa, xsdt_gpa;
 
 	if (cpus < 1 || cpus > CPUS_MAX)

@@ -76,7 +76,7 @@ int boot_load(struct boot_entry *out, struct gmem *m, const struct boot_source *
 		return err_wrap(e, rc, "kernel '%.200s': ", src->kernel);
 	if (src->initrd && (rc = initrd_load(&initrd, m, src->initrd, &k, e)) < 0)
 		return err_wrap(e, rc, "initrd '%.200s': ", src->initrd);
-	if ((rc = cmdline_write(m, src->cmdline, k.cmdline_max, e)) < 0)
+	if ((rc = cmdline_write(m, src->defaults, src->cmdline, k.cmdline_max, e)) < 0)
 		return rc;
 	rc = k.mode == BOOT_PVH ? pvh_write_start_info(m, &initrd, e)
 				: linux_write_params(m, &k, &initrd, e);

@@ -15,9 +15,10 @@ enum boot_mode {
 };
 
 struct boot_source {
-	const char *kernel;  /* path: ELF vmlinux or bzImage */
-	const char *initrd;  /* path or NULL */
-	const char *cmdline; /* never NULL */
+	const char *kernel;   /* path: ELF vmlinux or bzImage */
+	const char *initrd;   /* path or NULL */
+	const char *cmdline;  /* the user's, never NULL */
+	const char *defaults; /* words to put before it where they fit; never NULL */
 };
 
 struct boot_entry {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Places an ELF kernel at the physical addresses of its segments. File pages are mapped where they
- * fit, not copied; the rest of a segment (bss) needs no zeroing, for RAM starts zeroed.
+ * Places an ELF kernel at the physical addresses of its segments. The rest of a
+ * segment (bss) needs no zeroing, for RAM starts zeroed.
  */
 #include "boot/elf.h"
 

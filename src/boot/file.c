@@ -14,9 +14,7 @@ static int check_kind(const struct stat *st, struct err *e)
 	if (S_ISDIR(st->st_mode))
 		return err_set(e, EISDIR, "is a directory");
 	if (!S_ISREG(st->st_mode))
-		return err_set(
-			e, EINVAL,
-			"is not a regular file: it is mapped, so a pipe or device will not do");
+		return err_set(e, EINVAL, "is not a regular file: a pipe or device will not do");
 	if (st->st_size <= 0)
 		return err_set(e, EINVAL, "is empty");
 	return 0;

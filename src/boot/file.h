@@ -24,7 +24,7 @@ void boot_file_close(struct boot_file *f);
 /* Copies `len` bytes out. */
 MUST_CHECK int boot_file_read(const struct boot_file *f, void *buf, size_t len, uint64_t offset,
 			      struct err *e);
-/* Puts `len` bytes at `gpa` in guest RAM: mapped where gmem_load_file() can, else copied. */
+/* Copies `len` bytes to `gpa` in guest RAM. */
 MUST_CHECK int boot_file_place(const struct boot_file *f, struct gmem *m, uint64_t gpa,
 			       uint64_t offset, uint64_t len, struct err *e);
 

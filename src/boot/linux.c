@@ -10,7 +10,7 @@
 
 #define PROTOCOL 0x020f     /* 2.15, what a kernel of today has; for an ELF, which says nothing */
 #define HDRS     0x53726448 /* "HdrS" */
-#define LOADER_UNDEFINED                                                                   \
+#define LOADER_UNDEFINED \
 	0xff            /* we have no number of our own; 0 would make it ignore the initrd \
 			 */
 #define RNG_SEED_LEN 32 /* what the kernel credits: one ChaCha key */
@@ -41,8 +41,9 @@ static void fill_e820(struct boot_params *p, const struct gmem *m)
 	unsigned n = memmap_fill(map, m);
 
 	for (unsigned i = 0; i < n; i++)
-		p->e820_table[i] = (struct boot_e820_entry){
-			.addr = map[i].addr, .size = map[i].size, .type = map[i].type};
+		p->e820_table[i] = (struct boot_e820_entry){.addr = map[i].addr,
+							    .size = map[i].size,
+							    .type = map[i].type};
 	p->e820_entries = (uint8_t)n;
 }
 

@@ -29,8 +29,9 @@ int pvh_write_start_info(struct gmem *m, const struct boot_initrd *initrd, struc
 	};
 
 	for (unsigned i = 0; i < n; i++)
-		p.map[i] = (struct hvm_memmap_table_entry){
-			.addr = map[i].addr, .size = map[i].size, .type = map[i].type};
+		p.map[i] = (struct hvm_memmap_table_entry){.addr = map[i].addr,
+							   .size = map[i].size,
+							   .type = map[i].type};
 	if (initrd->size) {
 		p.info.nr_modules = 1;
 		p.info.modlist_paddr = BOOT_PARAMS + offsetof(struct pvh_page, initrd);

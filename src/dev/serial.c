@@ -31,9 +31,9 @@ struct serial {
 	unsigned rx_start, rx_count;
 	bool rx_timeout; /* nothing came and nothing was read for a while */
 	bool rx_refused; /* room() said 0: the chardev waits for chardev_resume_input() */
-	bool polled;	 /* the driver reads LSR again and again: it waits for input without interrupts */
-	bool lsr_last;	 /* the last access was a read of LSR */
-	bool rts_used;	 /* RTS was on once: from then on it is flow control */
+	bool polled; /* the driver reads LSR again and again: it waits for input without interrupts */
+	bool lsr_last; /* the last access was a read of LSR */
+	bool rts_used; /* RTS was on once: from then on it is flow control */
 
 	bool thre_pending; /* transmitter became empty; IIR has not told yet */
 	bool tx_held;      /* the reader is slow: THRE interrupts wait for drained() */
@@ -394,7 +394,7 @@ static void serial_write(void *dev, uint64_t off, const void *data, unsigned len
 	s->lsr_last = false;
 	if (off != UART_TX || (s->lcr & UART_LCR_DLAB))
 		s->polled = false; /* programmed anew, perhaps by the next driver */
-	rx_resume(s); /* the FIFO was cleared, loopback ended, somebody listens */
+	rx_resume(s);              /* the FIFO was cleared, loopback ended, somebody listens */
 	pthread_mutex_unlock(&s->lock);
 }
 

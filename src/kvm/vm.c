@@ -40,7 +40,8 @@ int kvm_open(struct kvm *k, struct err *e)
 		return open_error(e);
 	rc = ioctl(k->fd, KVM_GET_API_VERSION, 0);
 	if (rc != API_VERSION) {
-		rc = err_set(e, ENODEV, "/dev/kvm: not a KVM device, or API version %d instead of %d", rc,
+		rc = err_set(e, ENODEV,
+			     "/dev/kvm: not a KVM device, or API version %d instead of %d", rc,
 			     API_VERSION);
 		goto fail;
 	}

@@ -110,16 +110,36 @@ static int place_devices(struct machine *m, struct err *e)
 {
 	const struct board *b = &m->board;
 	const struct bus_region place[] = {
-		{.name = "i8042", .base = PORT_I8042_DATA, .last = PORT_I8042_CMD, .width = 1,
-		 .ops = &i8042_bus_ops, .dev = b->i8042},
-		{.name = "rtc", .base = PORT_RTC, .last = PORT_RTC + 1, .width = 1,
-		 .ops = &rtc_bus_ops, .dev = b->rtc},
-		{.name = "serial0", .base = PORT_SERIAL0, .last = PORT_SERIAL0 + SERIAL_PORTS - 1,
-		 .width = 1, .ops = &serial_bus_ops, .dev = b->serial0},
-		{.name = "pvpanic", .base = PORT_PVPANIC, .last = PORT_PVPANIC, .width = 1,
-		 .ops = &pvpanic_bus_ops, .dev = b->pvpanic},
-		{.name = "acpi-pm", .base = PORT_ACPI_PM, .last = PORT_ACPI_PM + ACPI_PM_PORTS - 1,
-		 .width = 2, .ops = &acpi_pm_bus_ops, .dev = b->acpi_pm},
+		{.name = "i8042",
+		 .base = PORT_I8042_DATA,
+		 .last = PORT_I8042_CMD,
+		 .width = 1,
+		 .ops = &i8042_bus_ops,
+		 .dev = b->i8042},
+		{.name = "rtc",
+		 .base = PORT_RTC,
+		 .last = PORT_RTC + 1,
+		 .width = 1,
+		 .ops = &rtc_bus_ops,
+		 .dev = b->rtc},
+		{.name = "serial0",
+		 .base = PORT_SERIAL0,
+		 .last = PORT_SERIAL0 + SERIAL_PORTS - 1,
+		 .width = 1,
+		 .ops = &serial_bus_ops,
+		 .dev = b->serial0},
+		{.name = "pvpanic",
+		 .base = PORT_PVPANIC,
+		 .last = PORT_PVPANIC,
+		 .width = 1,
+		 .ops = &pvpanic_bus_ops,
+		 .dev = b->pvpanic},
+		{.name = "acpi-pm",
+		 .base = PORT_ACPI_PM,
+		 .last = PORT_ACPI_PM + ACPI_PM_PORTS - 1,
+		 .width = 2,
+		 .ops = &acpi_pm_bus_ops,
+		 .dev = b->acpi_pm},
 	};
 	int rc;
 
@@ -131,7 +151,7 @@ static int place_devices(struct machine *m, struct err *e)
 
 int board_create(struct machine *m, struct err *e)
 {
-	static int (*const create[])(struct machine *m, struct err *e) = {
+	static int (*const create[])(struct machine * m, struct err * e) = {
 		connect_irqs, open_console,   create_serial,  create_i8042,
 		create_rtc,   create_acpi_pm, create_pvpanic, place_devices,
 	};

@@ -5,6 +5,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "boot/cmdline.h"
 
 static void on_silence(void *arg, uint32_t events)
 {
@@ -13,9 +14,10 @@ static void on_silence(void *arg, uint32_t events)
 	(void)events;
 	loop_remove(d->loop, &d->silence);
 	if (atomic_load(&d->seen) == 0)
-		log_warn("nothing on the console for %d seconds, and the kernel command line has no "
-			 "console=: try --cmdline 'console=ttyS0'",
-			 DOCTOR_SILENCE_S);
+		log_warn(
+			"nothing on the console for %d seconds, and the kernel command line has no "
+			"console=: try --cmdline 'console=ttyS0'",
+			DOCTOR_SILENCE_S);
 }
 
 static void on_settle(void *arg, uint32_t events)
@@ -33,7 +35,8 @@ static void on_settle(void *arg, uint32_t events)
 	d->panicked(d->arg);
 }
 
-static int add_timer(struct doctor *d, struct loop_source *s, void (*fn)(void *, uint32_t), struct err *e)
+static int add_timer(struct doctor *d, struct loop_source *s, void (*fn)(void *, uint32_t),
+		     struct err *e)
 {
 	*s = (struct loop_source){.fd = timer_open(), .fn = fn, .arg = d};
 	if (s->fd < 0)
@@ -43,8 +46,8 @@ static int add_timer(struct doctor *d, struct loop_source *s, void (*fn)(void *,
 	return 0;
 }
 
-int doctor_init(struct doctor *d, struct loop *loop, const char *cmdline, void (*panicked)(void *arg),
-		void *arg, struct err *e)
+int doctor_init(struct doctor *d, struct loop *loop, const char *cmdline,
+		void (*panicked)(void *arg), void *arg, struct err *e)
 {
 	int rc;
 
@@ -54,7 +57,7 @@ int doctor_init(struct doctor *d, struct loop *loop, const char *cmdline, void (
 	d->arg = arg;
 	if ((rc = add_timer(d, &d->settle, on_settle, e)) < 0)
 		return rc;
-	if (strstr(cmdline, "console=") || strstr(cmdline, "earlyprintk="))
+	if (cmdline_sets(cmdline, "console") || cmdline_sets(cmdline, "earlyprintk"))
 		return 0;
 	if ((rc = add_timer(d, &d->silence, on_silence, e)) < 0)
 		return rc;

@@ -13,8 +13,9 @@
 #include "base/err.h"
 #include "event/loop.h"
 
-#define DOCTOR_SILENCE_S 5  /* seconds without output before the hint about console= */
-#define DOCTOR_SETTLE_MS 1000 /* a panicked guest may go on printing; this long without is the end */
+#define DOCTOR_SILENCE_S 5 /* seconds without output before the hint about console= */
+#define DOCTOR_SETTLE_MS \
+	1000 /* a panicked guest may go on printing; this long without is the end */
 #define DOCTOR_PANIC_WINDOW 32768 /* bytes of output after which a panic text is an old story */
 
 struct doctor {
@@ -33,8 +34,8 @@ struct doctor {
 #define DOCTOR_EMPTY ((struct doctor){.silence.fd = -1, .settle.fd = -1})
 
 /* `cmdline`: the kernel's. panicked(arg) comes after doctor_expect_end(). */
-int doctor_init(struct doctor *d, struct loop *loop, const char *cmdline, void (*panicked)(void *arg),
-		void *arg, struct err *e);
+int doctor_init(struct doctor *d, struct loop *loop, const char *cmdline,
+		void (*panicked)(void *arg), void *arg, struct err *e);
 void doctor_fini(struct doctor *d);
 
 /* One byte of console output: serial_set_tap(). */

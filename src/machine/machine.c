@@ -11,6 +11,7 @@
 #include "backend/terminal.h"
 #include "boot/acpi.h"
 #include "boot/boot.h"
+#include "boot/cmdline.h"
 #include "boot/mptable.h"
 #include "machine/board.h"
 #include "machine/report.h"
@@ -38,11 +39,16 @@ static int check_limits(struct machine *m, const struct kvm_cpuid2 *cpuid, struc
 	unsigned bits = cpuid_address_bits(cpuid);
 	int max = kvm_extension(&m->kvm, KVM_CAP_MAX_VCPUS);
 
+	if (max == 0) /* api.rst, 4.4: then the recommended number is the limit */
+		max = kvm_extension(&m->kvm, KVM_CAP_NR_VCPUS);
 	if ((int)m->n_vcpus > max)
-		return err_set(e, EINVAL, "--cpus %u: this host's KVM allows at most %d", m->n_vcpus, max);
+		return err_set(e, EINVAL, "--cpus %u: this host's KVM allows at most %d",
+			       m->n_vcpus, max);
 	if (bits < 64 && gmem_end(&m->ram) > 1ULL << bits)
-		return err_set(e, EINVAL, "--memory %llu MiB: this host's CPU has %u address bits, enough for %llu GiB",
-			       gmem_size(&m->ram) / MIB, bits, (1ULL << bits) / GIB);
+		return err_set(
+			e, EINVAL,
+			"--memory %llu MiB: this host's CPU has %u address bits, enough for %llu GiB",
+			gmem_size(&m->ram) / MIB, bits, (1ULL << bits) / GIB);
 	return 0;
 }
 
@@ -57,13 +63,15 @@ static int create_vcpus(struct machine *m, struct err *e)
 	cpuid = cpuid_create(supported);
 	m->n_vcpus = m->config->cpus;
 	m->vcpu = calloc(m->n_vcpus, sizeof(*m->vcpu));
-	rc = cpuid && m->vcpu ? check_limits(m, cpuid, e) : err_set(e, ENOMEM, "vCPUs: out of memory");
+	rc = cpuid && m->vcpu ? check_limits(m, cpuid, e)
+			      : err_set(e, ENOMEM, "vCPUs: out of memory");
 	for (unsigned i = 0; m->vcpu && i < m->n_vcpus; i++)
 		m->vcpu[i] = (struct machine_vcpu){.vcpu = VCPU_CLOSED, .machine = m};
 	for (unsigned i = 0; i < m->n_vcpus && rc == 0; i++) {
 		struct vcpu *v = &m->vcpu[i].vcpu;
 		cpuid_adjust(cpuid, i, m->n_vcpus, tsc_deadline);
-		if ((rc = vcpu_open(v, &m->kvm, i, e)) == 0 && (rc = vcpu_set_cpuid(v, cpuid, e)) == 0)
+		if ((rc = vcpu_open(v, &m->kvm, i, e)) == 0 &&
+		    (rc = vcpu_set_cpuid(v, cpuid, e)) == 0)
 			rc = start_set_msrs(v, e);
 	}
 	free(cpuid);
@@ -77,41 +85,34 @@ static const char *base_cmdline(const struct machine *m)
 }
 
 /*
- * The kernel's command line: the user's, and what this machine adds unless the user has said otherwise.
- * panic=-1: a kernel that panics and waits for ever would leave its user with a dead terminal and no
- * exit code; reset at once, and toyvmm ends with 3. pci=off: there is no PCI bus, so the kernel need not
- * look for one (some 90 exits) and complain of it on the console. The caller frees it.
+ * A kernel that panics and waits for ever would leave its user with a dead terminal and no exit code.
+ * Unless the user says otherwise it resets at once, and toyvmm ends with 3.
  */
-static char *kernel_cmdline(const struct machine *m)
-{
-	const char *given = base_cmdline(m);
-	const char *panic = strstr(given, "panic=") ? "" : " panic=-1";
-	const char *pci = strstr(given, "pci=") ? "" : " pci=off";
-	char *cmdline;
-
-	return asprintf(&cmdline, "%s%s%s", given, panic, pci) < 0 ? NULL : cmdline;
-}
+#define PANIC_DEFAULT "panic=-1"
 
 static int load_guest(struct machine *m, struct err *e)
 {
-	struct boot_source source = {.kernel = m->config->kernel, .initrd = m->config->initrd};
-	struct start_state start = {0};
+	const char *cmdline = base_cmdline(m);
+	struct boot_source source = {
+		.kernel = m->config->kernel,
+		.initrd = m->config->initrd,
+		.cmdline = cmdline,
+		.defaults = cmdline_sets(cmdline, "panic") ? "" : PANIC_DEFAULT,
+	};
 	struct boot_entry entry;
-	char *cmdline = kernel_cmdline(m);
+	struct start_state start;
 	int rc;
 
-	if (!cmdline)
-		return err_set(e, ENOMEM, "command line: out of memory");
-	source.cmdline = cmdline;
-	rc = boot_load(&entry, &m->ram, &source, e);
-	free(cmdline);
-	if (rc < 0 || (rc = acpi_write(&m->ram, m->n_vcpus, e)) < 0 ||
+	if ((rc = boot_load(&entry, &m->ram, &source, e)) < 0 ||
+	    (rc = acpi_write(&m->ram, m->n_vcpus, e)) < 0 ||
 	    (rc = mptable_write(&m->ram, m->n_vcpus, e)) < 0)
 		return rc;
-	start.mode = entry.mode == BOOT_LINUX64 ? START_LONG : START_PROTECTED;
-	start.rip = entry.entry;
-	start.rsi = entry.params;                               /* Linux */
-	start.rbx = entry.mode == BOOT_PVH ? entry.params : 0;
+	start = (struct start_state){
+		.mode = entry.mode == BOOT_LINUX64 ? START_LONG : START_PROTECTED,
+		.rip = entry.entry,
+		.rsi = entry.mode == BOOT_PVH ? 0 : entry.params,
+		.rbx = entry.mode == BOOT_PVH ? entry.params : 0,
+	};
 	if ((rc = start_write_tables(&m->ram, start.mode, e)) < 0)
 		return rc;
 	return start_set_registers(&m->vcpu[0].vcpu, &start, e);
@@ -133,7 +134,8 @@ int machine_create(struct machine *m, const struct vm_config *config, struct err
 	m->loop = LOOP_EMPTY;
 	m->doctor = DOCTOR_EMPTY;
 	m->signals.fd = -1;
-	m->board.irq_keyboard.fd = m->board.irq_serial0.fd = m->board.irq_rtc.fd = m->board.irq_sci.fd = -1;
+	m->board.irq_keyboard.fd = m->board.irq_serial0.fd = m->board.irq_rtc.fd =
+		m->board.irq_sci.fd = -1;
 	atomic_store(&m->outcome, OUTCOME_RUNNING);
 	bus_init(&m->pio, "I/O ports");
 	bus_init(&m->mmio, "MMIO");

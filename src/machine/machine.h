@@ -26,7 +26,6 @@
 enum outcome {
 	OUTCOME_RUNNING = -1,
 	OUTCOME_ENDED = 0,    /* power off, reset, or the user quit */
-	OUTCOME_ERROR = 1,    /* the host failed while the guest ran */
 	OUTCOME_PANICKED = 3, /* the guest's kernel panicked */
 	OUTCOME_CRASHED = 4,  /* triple fault, or KVM could not go on */
 };
@@ -61,10 +60,10 @@ struct machine {
 	struct doctor doctor;
 	struct machine_vcpu *vcpu;
 	unsigned n_vcpus;
-	atomic_int outcome;  /* enum outcome */
+	atomic_int outcome;   /* enum outcome */
 	atomic_bool stopping; /* vCPUs leave their run loop */
 	atomic_bool panicked; /* pvpanic spoke */
-	int signal;          /* the signal that ended it, or 0; main() ends by the same one */
+	int signal;           /* the signal that ended it, or 0; main() ends by the same one */
 	struct loop_source signals;
 };
 

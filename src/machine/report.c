@@ -28,7 +28,8 @@ bool report_is_deliberate_reset(const struct vcpu *v, const struct gmem *ram)
 	if (vcpu_get_sregs(v, &sregs) == 0 && sregs.idt.limit == 0)
 		return true;
 	/* AMD's KVM has put the vCPU into its INIT state by now, so that the IDT says nothing. */
-	return gmem_read(ram, BDA_RESET_FLAG, &flag, sizeof(flag)) == 0 && flag != RESET_FLAG_UNTOUCHED;
+	return gmem_read(ram, BDA_RESET_FLAG, &flag, sizeof(flag)) == 0 &&
+	       flag != RESET_FLAG_UNTOUCHED;
 }
 
 static const char *internal_error_text(uint32_t suberror)
@@ -67,20 +68,24 @@ const char *report_exit_reason(const struct kvm_run *run, char *buf, size_t size
 
 static void print_general(const struct kvm_regs *r)
 {
-	log_error("  rax %016llx  rbx %016llx  rcx %016llx  rdx %016llx", r->rax, r->rbx, r->rcx, r->rdx);
-	log_error("  rsi %016llx  rdi %016llx  rbp %016llx  rsp %016llx", r->rsi, r->rdi, r->rbp, r->rsp);
-	log_error("  r8  %016llx  r9  %016llx  r10 %016llx  r11 %016llx", r->r8, r->r9, r->r10, r->r11);
-	log_error("  r12 %016llx  r13 %016llx  r14 %016llx  r15 %016llx", r->r12, r->r13, r->r14, r->r15);
+	log_error("  rax %016llx  rbx %016llx  rcx %016llx  rdx %016llx", r->rax, r->rbx, r->rcx,
+		  r->rdx);
+	log_error("  rsi %016llx  rdi %016llx  rbp %016llx  rsp %016llx", r->rsi, r->rdi, r->rbp,
+		  r->rsp);
+	log_error("  r8  %016llx  r9  %016llx  r10 %016llx  r11 %016llx", r->r8, r->r9, r->r10,
+		  r->r11);
+	log_error("  r12 %016llx  r13 %016llx  r14 %016llx  r15 %016llx", r->r12, r->r13, r->r14,
+		  r->r15);
 	log_error("  rip %016llx  rflags %08llx", r->rip, r->rflags);
 }
 
 static void print_system(const struct kvm_sregs *s)
 {
-	log_error("  cr0 %08llx  cr2 %016llx  cr3 %016llx  cr4 %08llx  efer %04llx", s->cr0, s->cr2, s->cr3,
-		  s->cr4, s->efer);
-	log_error("  cs %04x base %llx limit %x%s  gdt %llx/%x  idt %llx/%x", s->cs.selector, s->cs.base,
-		  s->cs.limit, s->cs.l ? " 64-bit" : (s->cs.db ? " 32-bit" : " 16-bit"), s->gdt.base,
-		  s->gdt.limit, s->idt.base, s->idt.limit);
+	log_error("  cr0 %08llx  cr2 %016llx  cr3 %016llx  cr4 %08llx  efer %04llx", s->cr0, s->cr2,
+		  s->cr3, s->cr4, s->efer);
+	log_error("  cs %04x base %llx limit %x%s  gdt %llx/%x  idt %llx/%x", s->cs.selector,
+		  s->cs.base, s->cs.limit, s->cs.l ? " 64-bit" : (s->cs.db ? " 32-bit" : " 16-bit"),
+		  s->gdt.base, s->gdt.limit, s->idt.base, s->idt.limit);
 }
 
 #define CODE_BYTES 16
@@ -97,7 +102,8 @@ static void print_code(const struct vcpu *v, const struct gmem *ram, uint64_t ad
 			break;
 		snprintf(text + 3 * i, 4, " %02x", byte);
 	}
-	log_error("  code at %llx:%s", (unsigned long long)address, *text ? text : " not mapped to RAM");
+	log_error("  code at %llx:%s", (unsigned long long)address,
+		  *text ? text : " not mapped to RAM");
 }
 
 void report_crash(const struct vcpu *v, const char *kernel, const struct gmem *ram, const char *why)
@@ -110,8 +116,9 @@ void report_crash(const struct vcpu *v, const char *kernel, const struct gmem *r
 	if (vcpu_get_regs(v, &regs) < 0 || vcpu_get_sregs(v, &sregs) < 0)
 		return;
 	if (v->run->exit_reason == KVM_EXIT_SHUTDOWN && regs.rip == 0xfff0) {
-		log_error("  (this host's KVM resets a vCPU before it reports a triple fault, as AMD's does: "
-			  "the registers at the fault are gone)");
+		log_error(
+			"  (this host's KVM resets a vCPU before it reports a triple fault, as AMD's does: "
+			"the registers at the fault are gone)");
 		return;
 	}
 	if (symbol_for(kernel, regs.rip, name, sizeof(name)))

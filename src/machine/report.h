@@ -18,4 +18,5 @@ int report_arm(struct gmem *ram, struct err *e);
 const char *report_exit_reason(const struct kvm_run *run, char *buf, size_t size);
 
 /* Prints the report on standard error. `kernel`: path of the kernel, for symbols. */
-void report_crash(const struct vcpu *v, const char *kernel, const struct gmem *ram, const char *why);
+void report_crash(const struct vcpu *v, const char *kernel, const struct gmem *ram,
+		  const char *why);

@@ -83,7 +83,8 @@ static void *vcpu_thread(void *arg)
 		int rc = vcpu_run(&mv->vcpu);
 		if (rc == 0) {
 			serve_exit(m, &mv->vcpu);
-		} else if (rc != -EINTR && rc != -EAGAIN) {
+		} else if (rc != -EINTR &&
+			   rc != -EAGAIN) { /* EAGAIN: an INIT or SIPI changed its state */
 			snprintf(why, sizeof(why), "KVM_RUN failed: %s", strerror(-rc));
 			serve_failure(m, &mv->vcpu, why);
 		}
@@ -106,7 +107,8 @@ static int start_thread(struct machine_vcpu *mv, struct err *e)
 	rc = pthread_create(&mv->thread, &attr, vcpu_thread, mv);
 	pthread_attr_destroy(&attr);
 	if (rc != 0)
-		return err_set(e, rc, "vCPU %u: cannot start a thread: %s", mv->vcpu.id, strerror(rc));
+		return err_set(e, rc, "vCPU %u: cannot start a thread: %s", mv->vcpu.id,
+			       strerror(rc));
 	mv->started = true;
 	return 0;
 }

@@ -15,7 +15,8 @@
 /* Below this, one read costs less than a mapping and its page faults. */
 #define COPY_BY_MAPPING_MIN (64 * KIB)
 
-static int map_region(struct gmem *m, uint64_t base, uint64_t len, uint64_t file_offset, struct err *e)
+static int map_region(struct gmem *m, uint64_t base, uint64_t len, uint64_t file_offset,
+		      struct err *e)
 {
 	struct gmem_region *r = &m->region[m->n];
 	int flags = m->memfd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;

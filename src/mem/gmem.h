@@ -46,7 +46,7 @@ uint64_t gmem_size(const struct gmem *m);
 
 /* Host pointer to [gpa, gpa + len), or NULL unless all of it lies inside one region. len may be 0. */
 MUST_CHECK void *gmem_slice(const struct gmem *m, uint64_t gpa, uint64_t len);
-/* Copies out of, into, and zeroes guest RAM. 0, or -EFAULT with nothing copied. */
+/* Copies out of and into guest RAM. 0, or -EFAULT with nothing copied. */
 MUST_CHECK int gmem_read(const struct gmem *m, uint64_t gpa, void *dst, uint64_t len);
 MUST_CHECK int gmem_write(const struct gmem *m, uint64_t gpa, const void *src, uint64_t len);
 

@@ -45,7 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (gmem_create(&m, 32 * MIB, false, &e) == 0) {
-		struct boot_source src = {.kernel = path, .initrd = path, .cmdline = "quiet"};
+		struct boot_source src = {
+			.kernel = path, .initrd = path, .cmdline = "quiet", .defaults = "panic=-1"};
 		if (boot_load(&entry, &m, &src, &e) == 0 && !gmem_slice(&m, entry.entry, 1))
 			abort();
 		gmem_destroy(&m);

@@ -32,7 +32,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return -1;
 	memcpy(&max, data, sizeof(max));
 	text = strndup((const char *)data + sizeof(max), size - sizeof(max));
-	rc = cmdline_write(&m, text, max, &e);
+	rc = cmdline_write(&m, "", text, max, &e);
 	if (rc == 0)
 		check_arrived(&m, text);
 	if ((rc == 0) != (strlen(text) <= max && strlen(text) < BOOT_CMDLINE_MAX))

@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (gmem_create(&m, 32 * MIB, false, &e) == 0) {
-		struct boot_source src = {.kernel = path, .cmdline = ""};
+		struct boot_source src = {.kernel = path, .cmdline = "", .defaults = ""};
 		if (boot_load(&entry, &m, &src, &e) == 0 && !gmem_slice(&m, entry.entry, 1))
 			abort();
 		ask_for_symbols(path, entry.entry);

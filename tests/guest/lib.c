@@ -107,13 +107,18 @@ void guest_interrupts_on(void)
 
 	for (unsigned i = 0; i < 256; i++) {
 		uint64_t stub = (uint64_t)vector_stubs[i];
-		idt[i] = (struct idt_entry){.offset_0 = (uint16_t)stub, .selector = 8, .type = 0x8e,
+		idt[i] = (struct idt_entry){.offset_0 = (uint16_t)stub,
+					    .selector = 8,
+					    .type = 0x8e,
 					    .offset_16 = (uint16_t)(stub >> 16),
 					    .offset_32 = (uint32_t)(stub >> 32)};
 	}
 	__asm__ volatile("lgdt (%0)" : : "r"(gdt_pointer));
 	__asm__ volatile("lidt %0" : : "m"(pointer));
-	__asm__ volatile("pushq $8; lea 1f(%%rip), %%rax; push %%rax; lretq; 1:" : : : "rax", "memory");
+	__asm__ volatile("pushq $8; lea 1f(%%rip), %%rax; push %%rax; lretq; 1:"
+			 :
+			 :
+			 : "rax", "memory");
 	outb(0x21, 0xff); /* both PICs masked: the IOAPIC delivers */
 	outb(0xa1, 0xff);
 	mmio_write32(LAPIC + 0xf0, 0x1ff); /* LAPIC enabled, spurious vector 0xff */

@@ -32,10 +32,12 @@ static uint8_t cmos(uint8_t reg)
 static void check_rtc(void)
 {
 	CHECK(cmos(0x0d) & 0x80); /* the battery is good */
-	uint8_t b = cmos(0x0b), century = cmos(0x32), year = cmos(9), month = cmos(8), day = cmos(7);
+	uint8_t b = cmos(0x0b), century = cmos(0x32), year = cmos(9), month = cmos(8),
+		day = cmos(7);
 	CHECK_EQ(b & 0x02, 0x02); /* 24 hours */
 	guest_print("DATE ");
-	guest_print_hex((uint64_t)century << 24 | (uint64_t)year << 16 | (uint64_t)month << 8 | day);
+	guest_print_hex((uint64_t)century << 24 | (uint64_t)year << 16 | (uint64_t)month << 8 |
+			day);
 	guest_print(b & 4 ? " binary\n" : " bcd\n");
 	uint8_t before = cmos(0);
 	for (uint64_t start = rdtsc(); cmos(0) == before;)
@@ -48,7 +50,7 @@ static void check_rtc(void)
 static void check_acpi(void)
 {
 	CHECK_EQ(inw(0x604) & 1, 1); /* SCI_EN: ACPI mode from the start */
-	outw(0x600, 0xffff);	     /* status: write 1 to clear */
+	outw(0x600, 0xffff);         /* status: write 1 to clear */
 	CHECK_EQ(inw(0x600), 0);
 	outw(0x602, 0x0100);
 	CHECK_EQ(inw(0x602), 0x0100);

@@ -7,7 +7,8 @@
 #define COUNTER    0x8800ULL /* each processor adds one */
 
 /* Real mode at 0x800:0: lock inc word [0x8800]; cli; hlt; jmp $-2 */
-static const uint8_t trampoline[] = {0x31, 0xc0, 0x8e, 0xd8, 0xf0, 0xff, 0x06, 0x00, 0x88, 0xfa, 0xf4, 0xeb, 0xfd};
+static const uint8_t trampoline[] = {0x31, 0xc0, 0x8e, 0xd8, 0xf0, 0xff, 0x06,
+				     0x00, 0x88, 0xfa, 0xf4, 0xeb, 0xfd};
 
 static bool same(const uint8_t *a, const char *b, unsigned n)
 {
@@ -95,7 +96,7 @@ void guest_main(const uint8_t *boot_params, const uint8_t *pvh_info)
 	*counter = 0;
 	mmio_write32(LAPIC + 0xf0, 0x1ff);
 	for (unsigned id = 1; id < cpus; id++) {
-		send_ipi(id, 0x4500); /* INIT */
+		send_ipi(id, 0x4500);                    /* INIT */
 		send_ipi(id, 0x4600 | TRAMPOLINE >> 12); /* start-up */
 	}
 	for (uint64_t start = rdtsc(); *counter < cpus - 1;)

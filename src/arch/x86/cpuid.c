@@ -29,14 +29,15 @@ static unsigned id_bits(unsigned n)
 }
 
 /* Leaf 1: processor info and feature bits. */
-static void adjust_features(struct kvm_cpuid_entry2 *l, unsigned id, unsigned cpus, bool tsc_deadline)
+static void adjust_features(struct kvm_cpuid_entry2 *l, unsigned id, unsigned cpus,
+			    bool tsc_deadline)
 {
 	set_bits(&l->ebx, 31, 24, id);
 	set_bits(&l->ebx, 23, 16, cpus < 256 ? cpus : 255);
 	set_bits(&l->ebx, 15, 8, 8); /* CLFLUSH line: 64 bytes */
 	set_flag(&l->ecx, 3, false); /* MONITOR: exits are not worth having */
 	set_flag(&l->ecx, 24, tsc_deadline);
-	set_flag(&l->ecx, 31, true);   /* under a hypervisor */
+	set_flag(&l->ecx, 31, true);     /* under a hypervisor */
 	set_flag(&l->edx, 28, cpus > 1); /* HTT: EBX[23:16] is valid */
 }
 

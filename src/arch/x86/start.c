@@ -28,7 +28,8 @@
 #define TYPE_DATA 0x3 /* read, write, accessed */
 #define TYPE_TSS  0xb /* busy 32 or 64-bit TSS */
 
-static struct kvm_segment segment(uint16_t selector, uint8_t type, bool code_or_data, bool long_mode)
+static struct kvm_segment segment(uint16_t selector, uint8_t type, bool code_or_data,
+				  bool long_mode)
 {
 	return (struct kvm_segment){
 		.base = 0,
@@ -48,7 +49,8 @@ static uint64_t descriptor(const struct kvm_segment *s)
 {
 	uint64_t limit = s->g ? s->limit >> 12 : s->limit;
 	uint64_t flags = (uint64_t)s->g << 3 | (uint64_t)s->db << 2 | (uint64_t)s->l << 1;
-	uint64_t access = (uint64_t)s->present << 7 | (uint64_t)s->dpl << 5 | (uint64_t)s->s << 4 | s->type;
+	uint64_t access =
+		(uint64_t)s->present << 7 | (uint64_t)s->dpl << 5 | (uint64_t)s->s << 4 | s->type;
 
 	return (limit & 0xffff) | (s->base & 0xffffff) << 16 | access << 40 |
 	       ((limit >> 16) & 0xf) << 48 | flags << 52 | ((s->base >> 24) & 0xff) << 56;
@@ -103,7 +105,6 @@ int start_set_registers(const struct vcpu *v, const struct start_state *s, struc
 		.rbx = s->rbx,
 		.rsi = s->rsi,
 		.rsp = BOOT_STACK_TOP,
-		.rbp = BOOT_STACK_TOP,
 		.rflags = RFLAGS_FIXED,
 	};
 	struct segments seg = segments_for(s->mode);
@@ -121,9 +122,9 @@ int start_set_registers(const struct vcpu *v, const struct start_state *s, struc
 	 * triple-faults on purpose, and machine/report.c tells the two apart.
 	 */
 	sregs.idt = (struct kvm_dtable){.base = 0, .limit = 0xffff};
-	sregs.cr0 = CR0_PE | CR0_ET | CR0_NE;
+	sregs.cr0 = CR0_PE | CR0_ET;
 	if (s->mode == START_LONG) {
-		sregs.cr0 |= CR0_PG;
+		sregs.cr0 |= CR0_PG | CR0_NE;
 		sregs.cr3 = BOOT_PML4;
 		sregs.cr4 |= CR4_PAE;
 		sregs.efer |= EFER_LME | EFER_LMA;
@@ -133,10 +134,11 @@ int start_set_registers(const struct vcpu *v, const struct start_state *s, struc
 	return vcpu_set_regs(v, &regs, e);
 }
 
-#define MSR_IA32_MISC_ENABLE   0x1a0
-#define MISC_ENABLE_FAST_STR   (1u << 0) /* Linux uses REP MOVSB only when it is set */
-#define MSR_MTRR_DEF_TYPE      0x2ff
-#define MTRR_ENABLE_WRITE_BACK (1u << 11 | 6) /* MTRRs on, default type write-back: else Linux gives up PAT */
+#define MSR_IA32_MISC_ENABLE 0x1a0
+#define MISC_ENABLE_FAST_STR (1u << 0) /* Linux uses REP MOVSB only when it is set */
+#define MSR_MTRR_DEF_TYPE    0x2ff
+#define MTRR_ENABLE_WRITE_BACK \
+	(1u << 11 | 6) /* MTRRs on, default type write-back: else Linux gives up PAT */
 
 int start_set_msrs(const struct vcpu *v, struct err *e)
 {

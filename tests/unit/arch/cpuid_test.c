@@ -12,8 +12,10 @@
 /* A host table with every leaf that is adjusted, all bits set, AMD or Intel. */
 static struct kvm_cpuid2 *host_table(bool amd)
 {
-	static const uint32_t leaf[] = {0x0, 0x1, 0x4, 0xb, 0x1f, 0x80000001, 0x80000008, 0x8000001d, 0x8000001e};
-	struct kvm_cpuid2 *host = calloc(1, sizeof(*host) + ARRAY_SIZE(leaf) * sizeof(host->entries[0]));
+	static const uint32_t leaf[] = {0x0,        0x1,        0x4,        0xb,       0x1f,
+					0x80000001, 0x80000008, 0x8000001d, 0x8000001e};
+	struct kvm_cpuid2 *host =
+		calloc(1, sizeof(*host) + ARRAY_SIZE(leaf) * sizeof(host->entries[0]));
 	struct kvm_cpuid2 *c;
 
 	host->nent = ARRAY_SIZE(leaf);
@@ -28,7 +30,8 @@ static struct kvm_cpuid2 *host_table(bool amd)
 	return c;
 }
 
-static const struct kvm_cpuid_entry2 *find(const struct kvm_cpuid2 *c, uint32_t function, uint32_t index)
+static const struct kvm_cpuid_entry2 *find(const struct kvm_cpuid2 *c, uint32_t function,
+					   uint32_t index)
 {
 	const struct kvm_cpuid_entry2 *found = NULL;
 

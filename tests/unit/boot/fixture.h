@@ -186,7 +186,8 @@ static inline struct memfile memfile(const void *data, size_t len)
 
 static inline int boot_test_path(struct boot_test *t, const char *path)
 {
-	struct boot_source src = {.kernel = path, .initrd = t->initrd, .cmdline = t->cmdline};
+	struct boot_source src = {
+		.kernel = path, .initrd = t->initrd, .cmdline = t->cmdline, .defaults = ""};
 
 	t->e.text[0] = '\0';
 	return boot_load(&t->entry, &t->m, &src, &t->e);

@@ -174,3 +174,37 @@ TEST(a_command_line_never_leaves_its_place_in_memory)
 	CHECK_EQ(-E2BIG, load_with_cmdline(&t, BOOT_CMDLINE_MAX, true, UINT32_MAX));
 	boot_test_fini(&t);
 }
+
+static const char *written(struct gmem *m)
+{
+	return gmem_slice(m, BOOT_CMDLINE, BOOT_CMDLINE_MAX);
+}
+
+TEST(default_words_go_before_the_users_where_both_fit)
+{
+	struct err e;
+	struct gmem m;
+
+	CHECK_EQ(0, gmem_create(&m, 1 * MIB, false, &e));
+	CHECK_EQ(0, cmdline_write(&m, "panic=-1", "quiet -- single", 24, &e));
+	CHECK_STR("panic=-1 quiet -- single", written(&m));
+	CHECK_EQ(0, cmdline_write(&m, "panic=-1", "quiet -- single", 23, &e));
+	CHECK_STR("quiet -- single", written(&m));
+	CHECK_EQ(0, cmdline_write(&m, "", "quiet", 5, &e));
+	CHECK_STR("quiet", written(&m));
+	CHECK_EQ(-E2BIG, cmdline_write(&m, "panic=-1", "quiets", 5, &e));
+	gmem_destroy(&m);
+}
+
+TEST(parameter_is_set_by_a_whole_word_before_the_dashes)
+{
+	CHECK(cmdline_sets("panic=1", "panic"));
+	CHECK(cmdline_sets("quiet  panic=1", "panic"));
+	CHECK(cmdline_sets("panic=", "panic"));
+	CHECK(!cmdline_sets("softlockup_panic=1", "panic"));
+	CHECK(!cmdline_sets("panic", "panic"));
+	CHECK(!cmdline_sets("panic_print=1", "panic"));
+	CHECK(!cmdline_sets("quiet -- panic=1", "panic"));
+	CHECK(!cmdline_sets("", "panic"));
+	CHECK(!cmdline_sets("  ", "panic"));
+}

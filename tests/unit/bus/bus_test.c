@@ -169,7 +169,8 @@ TEST(full_table_refuses_one_more)
 
 	bus_init(&b, "test");
 	for (uint64_t i = 0; i < BUS_MAX_REGIONS; i++)
-		CHECK_EQ(0, add(&b, &f, (i * 37 % BUS_MAX_REGIONS) * 16, (i * 37 % BUS_MAX_REGIONS) * 16 + 15, 0));
+		CHECK_EQ(0, add(&b, &f, (i * 37 % BUS_MAX_REGIONS) * 16,
+				(i * 37 % BUS_MAX_REGIONS) * 16 + 15, 0));
 	CHECK_EQ(-ENOSPC, add(&b, &f, 1 << 20, 1 << 20, 0));
 	for (unsigned i = 1; i < b.n; i++)
 		CHECK(b.region[i - 1].last < b.region[i].base);

@@ -164,10 +164,11 @@ TEST(an_empty_argv_is_a_short_usage_too)
 
 TEST(help_goes_to_standard_output_with_exit_code_0)
 {
-	static const char *const words[][3] = {
-		{"--help"},       {"-h"},          {"help"},        {"run", "--help"},
-		{"run", "-h"},    {"help", "run"}, {"check", "-h"}, {"check", "--help"},
-		{"help", "check"}};
+	static const char *const words[][3] = {{"--help"},       {"-h"},
+					       {"help"},         {"run", "--help"},
+					       {"run", "-h"},    {"help", "run"},
+					       {"check", "-h"},  {"check", "--help"},
+					       {"help", "check"}};
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
 		const char *argv[] = {words[i][0], words[i][1], NULL};

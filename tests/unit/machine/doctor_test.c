@@ -21,9 +21,11 @@ static bool panic_seen_in(const char *text)
 
 TEST(panic_text_of_printk_is_seen)
 {
-	CHECK(panic_seen_in("[    0.812345] Kernel panic - not syncing: VFS: Unable to mount root fs\r\n"));
+	CHECK(panic_seen_in(
+		"[    0.812345] Kernel panic - not syncing: VFS: Unable to mount root fs\r\n"));
 	CHECK(panic_seen_in("Kernel panic - not syncing: Attempted to kill init!\n"));
-	CHECK(panic_seen_in("boot\r\n[    1.000000][    T1] Kernel panic - not syncing: x\r\nmore\r\n"));
+	CHECK(panic_seen_in(
+		"boot\r\n[    1.000000][    T1] Kernel panic - not syncing: x\r\nmore\r\n"));
 }
 
 TEST(panic_text_inside_other_text_is_not)

@@ -135,12 +135,12 @@ static void check_load(bool shared, uint64_t gpa, uint64_t offset, uint64_t len)
 
 TEST(load_file_leaves_the_bytes_around_alone)
 {
-	check_load(false, 0x100000, 0, 200000);           /* by a mapping */
-	check_load(false, 0x100000 + 100, 100, 200000);   /* from the middle of a page */
-	check_load(false, 0x100000, 4096, 0x20000);       /* whole pages */
-	check_load(false, 0x100001, 0, 200000);           /* to anywhere */
-	check_load(false, 0x100000, 0, 100);              /* by one read */
-	check_load(true, 0x100000, 0, 200000);            /* shared RAM */
+	check_load(false, 0x100000, 0, 200000);         /* by a mapping */
+	check_load(false, 0x100000 + 100, 100, 200000); /* from the middle of a page */
+	check_load(false, 0x100000, 4096, 0x20000);     /* whole pages */
+	check_load(false, 0x100001, 0, 200000);         /* to anywhere */
+	check_load(false, 0x100000, 0, 100);            /* by one read */
+	check_load(true, 0x100000, 0, 200000);          /* shared RAM */
 }
 
 TEST(load_file_refuses_what_the_file_has_not_got)
