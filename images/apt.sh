@@ -41,6 +41,7 @@ Acquire::Languages "none";
 Acquire::Retries "3";
 APT::Sandbox::User "";
 Debug::NoLocking "true";
+Dir::Ignore-Files-Silently { "."; }; // files of other kinds beside the sources are no news
 Dir::State "$dir";
 Dir::State::Lists "$dir/lists";
 Dir::State::status "$dir/status";
