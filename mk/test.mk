@@ -7,7 +7,7 @@ CLANG     ?= clang
 TEST_LIBS := cmocka
 
 ## make test        install what is missing and run every test: units, fuzz corpora, guests, lab
-test: $(BUILD)/toyvmm $(BUILD)/unit fuzz-targets guests images lab-images | $(BUILD)/deps-test.ok
+test: $(BUILD)/toyvmm $(BUILD)/toyvmm-san $(BUILD)/unit fuzz-targets guests images lab-images | $(BUILD)/deps-test.ok
 	tools/run-tests
 
 ## make test-unit   unit tests alone (seconds, no /dev/kvm)
@@ -15,7 +15,7 @@ test-unit: $(BUILD)/unit
 	$(BUILD)/unit
 
 ## make test-guest  bare-metal guests under this machine's /dev/kvm
-test-guest: $(BUILD)/toyvmm guests | $(BUILD)/deps-test.ok
+test-guest: $(BUILD)/toyvmm $(BUILD)/toyvmm-san guests | $(BUILD)/deps-test.ok
 	tools/run-tests guest
 
 ## make test-lab    stock Linux guests in the nested lab
@@ -30,6 +30,11 @@ UNIT_OBJ := $(ROOMS:%.c=$(BUILD)/san/%.o) $(UNIT_SRC:%.c=$(BUILD)/san/%.o)
 $(BUILD)/unit: $(UNIT_OBJ)
 	$(SAY) LINK $@
 	$(CC) $(SAN) -g -pthread -o $@ $^ $(shell $(PKG_SHARED) --libs $(LIBS) $(TEST_LIBS)) $(EXTRA_LIBS)
+
+# The program itself, sanitized: for the tests of wrong input.
+$(BUILD)/toyvmm-san: $(SRC:%.c=$(BUILD)/san/%.o)
+	$(SAY) LINK $@
+	$(CC) $(SAN) -g -pthread -o $@ $^ $(shell $(PKG_SHARED) --libs $(LIBS)) $(EXTRA_LIBS)
 
 $(BUILD)/san/%.o: %.c $(AML) Makefile mk/test.mk | $(BUILD)/deps-build.ok $(BUILD)/deps-test.ok
 	mkdir -p $(@D)

@@ -105,8 +105,9 @@ int kvm_map_memory(const struct kvm *k, unsigned slot, uint64_t gpa, uint64_t le
 	};
 
 	if (ioctl(k->vm_fd, KVM_SET_USER_MEMORY_REGION, &r) < 0)
-		return err_sys(e, "KVM_SET_USER_MEMORY_REGION: %llu MiB at 0x%llx", len / MIB,
-			       (unsigned long long)gpa);
+		return err_sys(
+			e, "memory: this host's KVM refuses %llu MiB at 0x%llx; try less --memory",
+			len / MIB, (unsigned long long)gpa);
 	return 0;
 }
 
