@@ -70,12 +70,13 @@ int vcpu_set_cpuid(const struct vcpu *v, const struct kvm_cpuid2 *cpuid, struct 
 
 int vcpu_set_msr(const struct vcpu *v, uint32_t index, uint64_t value, struct err *e)
 {
-	struct {
-		struct kvm_msrs head;
-		struct kvm_msr_entry entry;
-	} msrs = {.head.nmsrs = 1, .entry = {.index = index, .data = value}};
+	_Alignas(struct kvm_msrs)
+		uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)] = {0};
+	struct kvm_msrs *msrs = (struct kvm_msrs *)room; /* ends in a flexible array: one entry */
 
-	if (ioctl(v->fd, KVM_SET_MSRS, &msrs) == 1)
+	msrs->nmsrs = 1;
+	msrs->entries[0] = (struct kvm_msr_entry){.index = index, .data = value};
+	if (ioctl(v->fd, KVM_SET_MSRS, msrs) == 1)
 		return 0;
 	return err_set(e, EINVAL, "KVM_SET_MSRS: MSR 0x%x refused", index);
 }
