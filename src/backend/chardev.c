@@ -145,13 +145,21 @@ void chardev_write(struct chardev *c, const uint8_t *data, size_t len)
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* Output waits, but not for EPOLLOUT: output_ready() has armed the timer. */
+static bool retry_pending(const struct chardev *c)
+{
+	return c->reader && c->ring.used > 0 && !c->want_out;
+}
+
 bool chardev_congested(struct chardev *c)
 {
-	bool congested;
+	bool congested, slow;
 
 	pthread_mutex_lock(&c->lock);
-	if (!c->congested && c->reader && !c->stopped && c->ring.used > c->ring.size / 2 &&
-	    timer_arm(c->timer.source.fd, STOPPED_MS) == 0)
+	slow = c->reader && !c->stopped && c->ring.used > c->ring.size / 2;
+	/* One timer for both: a retry is nearer, and timer_fired() then waits for the rest. */
+	if (!c->congested && slow &&
+	    (retry_pending(c) || timer_arm(c->timer.source.fd, STOPPED_MS) == 0))
 		c->congested = true;
 	congested = c->congested;
 	pthread_mutex_unlock(&c->lock);

@@ -7,7 +7,8 @@
  * the oldest bytes go (the newest say why a guest died) and are counted. Where a reader can be
  * absent (a socket, a pty) the ring keeps the last bytes until one comes: who connects late still
  * sees the boot. Input is only read from the host when the front end has room for it, so whatever
- * is pasted waits in the kernel, not in our memory. The end of input, a reader that leaves, a
+ * is pasted waits in the kernel, not in our memory; of a terminal's, up to CHARDEV_AHEAD bytes are
+ * read ahead, for our own keys may be among them. The end of input, a reader that leaves, a
  * terminal that vanishes are ordinary: the guest goes on.
  *
  * Locks: `front` functions are called from the loop thread with no lock of the chardev held; a
@@ -20,7 +21,8 @@
 #include "base/err.h"
 #include "event/loop.h"
 
-#define CHARDEV_RING 65536
+#define CHARDEV_RING  65536
+#define CHARDEV_AHEAD 4096
 
 struct chardev;
 

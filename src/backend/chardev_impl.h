@@ -15,6 +15,9 @@
 struct chardev_ops {
 	/* Bytes read, 0 at the end, -EAGAIN for none now, or -errno. Loop thread, no lock held. */
 	ssize_t (*read)(struct chardev *c, uint8_t *buf, size_t len);
+	/* Optional, the front end has no room: takes input that may be for us into memory of its
+	 * own, bounded, for read() to hand out later. False: no more now. Loop thread, no lock. */
+	bool (*read_ahead)(struct chardev *c);
 	/* Bytes taken, -EAGAIN for none now, or -errno: the reader is gone. Any thread, lock held.
 	 */
 	ssize_t (*write)(struct chardev *c, const uint8_t *data, size_t len);

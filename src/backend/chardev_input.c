@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Input of a character back end: read from the host what the front end has room for, and no more.
+/*
+ * Input of a character back end: read from the host what the front end has room for, and no more.
+ * Only a kind with keys of its own (stdio on a terminal) reads ahead while input is held.
  */
 #include "backend/chardev_impl.h"
 
@@ -23,8 +25,9 @@ static void want_in(struct chardev *c, bool want)
 }
 
 /*
- * What the front end can take. `input_held` is set before it is asked: when room comes between its
- * "none" and our next step, chardev_resume_input() already knows that we wait for it.
+ * What the front end can take; if nothing, how to wait is settled too. `input_held` is set before
+ * it is asked: when room comes between its "none" and our next step, chardev_resume_input() already
+ * knows that we wait for it.
  */
 static size_t room(struct chardev *c)
 {
@@ -36,7 +39,7 @@ static size_t room(struct chardev *c)
 	c->input_held = !over;
 	pthread_mutex_unlock(&c->lock);
 	if (over || (n = c->front.room(c->front.arg)) == 0) {
-		want_in(c, false);
+		want_in(c, !over && c->ops->read_ahead && c->ops->read_ahead(c));
 		return 0;
 	}
 	pthread_mutex_lock(&c->lock);

@@ -46,8 +46,7 @@ struct chardev_stdio {
 	struct stream in, out;
 	bool keys; /* input is a terminal: escape keys work */
 	struct escape escape;
-	uint8_t late; /* a byte that had no room any more, when the escape gave two for one */
-	bool has_late;
+	struct ring ahead; /* keys for the guest that it has not taken; loop thread only */
 	void (*quit)(void *arg);
 	void *quit_arg;
 };
@@ -133,37 +132,57 @@ static void act(struct chardev_stdio *s, enum escape_action action)
 		chardev_write(&s->base, (const uint8_t *)help, strlen(help));
 }
 
-/* At most one byte more comes out than went in: a Ctrl-A of last time. It waits in `late`. */
-static ssize_t read_keys(struct chardev_stdio *s, uint8_t *buf, size_t len)
+/*
+ * Keys go through `ahead` whether or not the guest takes input: Ctrl-A x must end one that hangs.
+ * A pending Ctrl-A may still come out before the next key: it has its place already.
+ */
+static size_t ahead_space(const struct chardev_stdio *s)
+{
+	return s->ahead.size - s->ahead.used - s->escape.pending;
+}
+
+/* Only while there is ahead_space(). What stream_read() says. */
+static ssize_t read_keys(struct chardev_stdio *s)
 {
 	uint8_t keys[KEYS], out[2];
-	size_t used = 0, n;
-	ssize_t got = stream_read(&s->in, keys, MIN(len, sizeof(keys)));
+	ssize_t got = stream_read(&s->in, keys, MIN(ahead_space(s), sizeof(keys)));
+	size_t n;
 
 	for (ssize_t i = 0; i < got; i++) {
 		act(s, escape_key(&s->escape, keys[i], out, &n));
-		for (size_t j = 0; j < n; j++) {
-			if (used < len)
-				buf[used++] = out[j];
-			else
-				s->late = out[j], s->has_late = true;
-		}
+		ring_put(&s->ahead, out, n);
 	}
-	if (got <= 0)
-		return got;
-	return used ? (ssize_t)used : -EAGAIN;
+	return got;
+}
+
+/* Its end, or an error, is left for stdio_read() to find: what came before is handed out first. */
+static bool stdio_read_ahead(struct chardev *c)
+{
+	struct chardev_stdio *s = container_of(c, struct chardev_stdio, base);
+	ssize_t n;
+
+	if (!s->keys || ahead_space(s) == 0)
+		return false;
+	n = read_keys(s);
+	return n > 0 || n == -EAGAIN || n == -EINTR;
 }
 
 static ssize_t stdio_read(struct chardev *c, uint8_t *buf, size_t len)
 {
 	struct chardev_stdio *s = container_of(c, struct chardev_stdio, base);
+	const uint8_t *data;
+	ssize_t n;
 
-	if (s->has_late) {
-		s->has_late = false;
-		buf[0] = s->late;
-		return 1;
-	}
-	return s->keys ? read_keys(s, buf, len) : stream_read(&s->in, buf, len);
+	if (!s->keys)
+		return stream_read(&s->in, buf, len);
+	if (s->ahead.used == 0 && (n = read_keys(s)) <= 0)
+		return n;
+	len = MIN(len, ring_peek(&s->ahead, &data));
+	if (len == 0)
+		return -EAGAIN; /* the keys were ours */
+	memcpy(buf, data, len);
+	ring_take(&s->ahead, len);
+	return (ssize_t)len;
 }
 
 static ssize_t stdio_write(struct chardev *c, const uint8_t *data, size_t len)
@@ -173,12 +192,14 @@ static ssize_t stdio_write(struct chardev *c, const uint8_t *data, size_t len)
 
 static void stdio_close(struct chardev *c)
 {
+	ring_fini(&container_of(c, struct chardev_stdio, base)->ahead);
 	fd_close(&c->in.source.fd);
 	fd_close(&c->out.source.fd);
 }
 
 static const struct chardev_ops stdio_ops = {
 	.read = stdio_read,
+	.read_ahead = stdio_read_ahead,
 	.write = stdio_write,
 	.close = stdio_close,
 };
@@ -196,6 +217,8 @@ int chardev_open_stdio(struct chardev **out, struct loop *loop, void (*quit)(voi
 	s->out = stream_open(STDOUT_FILENO, O_WRONLY);
 	rc = chardev_init(&s->base, &stdio_ops, loop, e);
 	chardev_set_fds(&s->base, s->in.fd, s->out.fd);
+	if (rc == 0 && ring_init(&s->ahead, CHARDEV_AHEAD) < 0)
+		rc = err_set(e, ENOMEM, "serial: out of memory");
 	if (rc < 0) {
 		chardev_destroy(&s->base);
 		return rc;
@@ -203,6 +226,8 @@ int chardev_open_stdio(struct chardev **out, struct loop *loop, void (*quit)(voi
 	s->quit = quit;
 	s->quit_arg = arg;
 	s->keys = s->in.fd >= 0 && isatty(s->in.fd);
+	if (s->keys) /* a background job that calls read() is stopped even if nothing was typed */
+		s->in.kind = STREAM_POLL;
 	s->base.reader = s->out.fd >= 0;
 	s->base.discard = !s->base.reader;
 	*out = &s->base;

@@ -12,7 +12,8 @@
  */
 static struct {
 	struct termios saved, raw;
-	volatile sig_atomic_t wanted; /* terminal_raw() was called: `saved` and `raw` are set */
+	volatile sig_atomic_t wanted; /* terminal_raw() was called */
+	volatile sig_atomic_t known;  /* `saved` and `raw` are set */
 } terminal;
 
 static bool in_foreground(void)
@@ -36,29 +37,42 @@ static int set_mode(const struct termios *mode)
 	return rc;
 }
 
+/* Only in the foreground: the mode found then is the one that the user's shell gave us. */
+static int enter_raw(void)
+{
+	if (!terminal.known) {
+		if (tcgetattr(STDIN_FILENO, &terminal.saved) < 0)
+			return -1;
+		terminal.raw = terminal.saved;
+		/* Output too is left alone: the guest sends "\r\n" itself, and a lone "\n" where it means one. */
+		cfmakeraw(&terminal.raw);
+		terminal.known = 1;
+	}
+	return set_mode(&terminal.raw);
+}
+
 int terminal_raw(struct err *e)
 {
-	if (terminal.wanted || !in_foreground())
+	if (terminal.wanted || !isatty(STDIN_FILENO))
 		return 0;
-	if (tcgetattr(STDIN_FILENO, &terminal.saved) < 0)
-		return err_sys(e, "terminal: cannot read its mode");
-	terminal.raw = terminal.saved;
-	/* Output too is left alone: the guest sends "\r\n" itself, and a lone "\n" where it means
-	 * one. */
-	cfmakeraw(&terminal.raw);
-	if (set_mode(&terminal.raw) < 0)
+	terminal.wanted = 1; /* in the background: when we are continued in the foreground */
+	if (in_foreground() && enter_raw() < 0)
 		return err_sys(e, "terminal: cannot set raw mode");
-	terminal.wanted = 1;
 	return 0;
+}
+
+static void give_back(void)
+{
+	if (terminal.known && in_foreground())
+		set_mode(&terminal.saved);
 }
 
 void terminal_restore(void)
 {
 	int saved_errno = errno;
 
-	if (terminal.wanted && in_foreground())
-		set_mode(&terminal.saved);
-	terminal.wanted = 0;
+	give_back();
+	terminal.wanted = terminal.known = 0;
 	errno = saved_errno;
 }
 
@@ -66,8 +80,7 @@ void terminal_suspend(void)
 {
 	int saved_errno = errno;
 
-	if (terminal.wanted && in_foreground())
-		set_mode(&terminal.saved);
+	give_back();
 	kill(getpid(), SIGSTOP);
 	errno = saved_errno;
 }
@@ -77,6 +90,6 @@ void terminal_continue(void)
 	int saved_errno = errno;
 
 	if (terminal.wanted && in_foreground())
-		set_mode(&terminal.raw);
+		enter_raw();
 	errno = saved_errno;
 }

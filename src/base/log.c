@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 enum log_level log_level = LOG_WARN;
+
+/* Nobody may wait for the reader of standard error, a vCPU least of all: what it does not take is lost. */
+static bool can_write(void)
+{
+	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
+}
 
 static void log_line(const char *fmt, va_list ap)
 {
@@ -23,7 +32,7 @@ static void log_line(const char *fmt, va_list ap)
 	line[len++] = '\n';
 	if (!isatty(STDERR_FILENO))
 		line[--len - 1] = '\n';
-	if (write(STDERR_FILENO, line, len) < 0)
+	if (can_write() && write(STDERR_FILENO, line, len) < 0)
 		return; /* nowhere left to say it */
 }
 

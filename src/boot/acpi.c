@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "boot/dsdt.h" /* dsdt_aml_code: boot/dsdt.asl, compiled by iasl */
+#include "boot/table.h"
 
 #define PACKED __attribute__((packed))
 
@@ -144,23 +145,11 @@ _Static_assert(sizeof(struct madt) == 44, "ACPI 6.5, 5.2.12");
 #define NO_C2        0xfff /* latencies above 100 and 1000 us: "not supported" */
 #define NO_C3        0xfff
 
-#define CPUS_MAX 255 /* xAPIC ID 255 means all */
-
 /* Where the tables go: a piece of guest RAM filled from the start. */
 struct area {
 	uint8_t *host;
 	uint64_t gpa, size, used;
 };
-
-static uint8_t checksum(const void *table, size_t len)
-{
-	const uint8_t *byte = table;
-	uint8_t sum = 0;
-
-	while (len-- > 0)
-		sum += *byte++;
-	return (uint8_t)-sum;
-}
 
 /* Copies a table to the next 64-byte boundary. *gpa is 0 when it does not fit. */
 static void *place(struct area *a, const void *table, size_t len, uint64_t *gpa)
@@ -242,7 +231,7 @@ static uint64_t place_fadt(struct area *a, enum acpi_hardware hardware, uint64_t
 		fadt_fixed_hardware(&f);
 	else
 		fadt_reduced_hardware(&f);
-	f.h.checksum = checksum(&f, sizeof(f));
+	f.h.checksum = table_checksum(&f, sizeof(f));
 	place(a, &f, sizeof(f), &gpa);
 	return gpa;
 }
@@ -260,7 +249,7 @@ static uint64_t place_madt(struct area *a, unsigned cpus, enum acpi_hardware har
 	struct madt_lapic_nmi nmi = {4, sizeof(nmi), MADT_ALL_PROCESSORS, 0, MADT_NMI_LINT};
 	struct {
 		struct madt m;
-		uint8_t entries[CPUS_MAX * sizeof(struct madt_lapic) + sizeof(ioapic) +
+		uint8_t entries[TABLE_CPUS_MAX * sizeof(struct madt_lapic) + sizeof(ioapic) +
 				sizeof(sci) + sizeof(nmi)];
 	} PACKED table = {0};
 	uint8_t *to = table.entries;
@@ -280,7 +269,7 @@ static uint64_t place_madt(struct area *a, unsigned cpus, enum acpi_hardware har
 	table.m.h = header("APIC", 5, len);
 	table.m.lapic_address = LAPIC_BASE;
 	table.m.flags = hardware == ACPI_FIXED_HARDWARE ? MADT_PCAT_COMPAT : 0;
-	table.m.h.checksum = checksum(&table, len);
+	table.m.h.checksum = table_checksum(&table, len);
 	place(a, &table, len, &gpa);
 	return gpa;
 }
@@ -290,7 +279,7 @@ static uint64_t place_xsdt(struct area *a, uint64_t fadt, uint64_t madt)
 	struct xsdt x = {.h = header("XSDT", 1, sizeof(x)), .table = {fadt, madt}};
 	uint64_t gpa;
 
-	x.h.checksum = checksum(&x, sizeof(x));
+	x.h.checksum = table_checksum(&x, sizeof(x));
 	place(a, &x, sizeof(x), &gpa);
 	return gpa;
 }
@@ -307,8 +296,8 @@ static void write_rsdp(uint8_t *to, uint64_t xsdt)
 		.xsdt = xsdt,
 	};
 
-	r.checksum = checksum(&r, 20);
-	r.extended_checksum = checksum(&r, sizeof(r));
+	r.checksum = table_checksum(&r, 20);
+	r.extended_checksum = table_checksum(&r, sizeof(r));
 	memcpy(to, &r, sizeof(r));
 }
 
@@ -341,9 +330,9 @@ int acpi_write_for(struct gmem *m, unsigned cpus, enum acpi_hardware hardware, s
 			    .version = 2};
 	uint64_t facs_gpa = 0, dsdt_gpa, fadt_gpa, madt_gpa, xsdt_gpa;
 
-	if (cpus < 1 || cpus > CPUS_MAX)
+	if (cpus < 1 || cpus > TABLE_CPUS_MAX)
 		return err_set(e, EINVAL, "ACPI tables: %u CPUs: 1 to %d have APIC IDs", cpus,
-			       CPUS_MAX);
+			       TABLE_CPUS_MAX);
 	a.host = gmem_slice(m, a.gpa, a.size);
 	if (!a.host)
 		return err_set(e, EFAULT, "ACPI tables: no RAM at 0x%llx", BIOS_START);

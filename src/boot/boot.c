@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/log.h"
 #include "boot/bzimage.h"
 #include "boot/cmdline.h"
 #include "boot/elf.h"
@@ -22,14 +23,17 @@ static int load_packed(struct boot_kernel *k, struct gmem *m, const struct boot_
 		       const struct unpack_method *method, struct err *e)
 {
 	struct boot_file inner;
-	int rc = unpack_file(&inner, method, f, 0, e);
+	int rc = unpack_file(&inner, method, f, 0, unpack_limit(m), e);
 
 	if (rc < 0)
 		return rc;
 	rc = load_kernel(k, m, &inner, true, e);
 	boot_file_close(&inner);
-	return rc < 0 ? err_wrap(e, rc, "is %s-compressed and its content ", unpack_name(method))
-		      : rc;
+	if (rc < 0)
+		return err_wrap(e, rc, "is %s-compressed and its content ", unpack_name(method));
+	if (!k->packing)
+		k->packing = unpack_name(method);
+	return 0;
 }
 
 static int load_kernel(struct boot_kernel *k, struct gmem *m, const struct boot_file *f,
@@ -65,6 +69,27 @@ static int open_and_load_kernel(struct boot_kernel *k, struct gmem *m, const cha
 	return rc;
 }
 
+/* For --verbose: all that boot_load() decided. */
+static void log_loaded(const struct boot_kernel *k, const struct boot_initrd *initrd,
+		       const struct gmem *m)
+{
+	static const char *const entries[] = {
+		[BOOT_LINUX64] = "64-bit", [BOOT_LINUX32] = "32-bit", [BOOT_PVH] = "PVH"};
+	bool bzimage = k->hdr.header == LINUX_HDRS;
+	/* Nothing runs yet, so what cmdline_write() ended with NUL still does. */
+	const char *cmdline = gmem_slice(m, BOOT_CMDLINE, BOOT_CMDLINE_MAX);
+
+	log_info("kernel: %s, %s%s, %s entry 0x%llx, at 0x%llx to 0x%llx",
+		 bzimage ? "bzImage" : "ELF", k->packing ? k->packing : "loaded as it is",
+		 k->packing ? " unpacked" : "", entries[k->mode], (unsigned long long)k->entry,
+		 (unsigned long long)k->start, (unsigned long long)k->end - 1);
+	if (initrd->size)
+		log_info("initrd: %llu bytes at 0x%llx to 0x%llx", (unsigned long long)initrd->size,
+			 (unsigned long long)initrd->addr,
+			 (unsigned long long)(initrd->addr + initrd->size - 1));
+	log_info("command line: %s", cmdline ? cmdline : "");
+}
+
 int boot_load(struct boot_entry *out, struct gmem *m, const struct boot_source *src, struct err *e)
 {
 	struct boot_initrd initrd = {0};
@@ -81,5 +106,7 @@ int boot_load(struct boot_entry *out, struct gmem *m, const struct boot_source *
 	rc = k.mode == BOOT_PVH ? pvh_write_start_info(m, &initrd, e)
 				: linux_write_params(m, &k, &initrd, e);
 	*out = (struct boot_entry){.mode = k.mode, .entry = k.entry, .params = BOOT_PARAMS};
+	if (rc == 0)
+		log_loaded(&k, &initrd, m);
 	return rc;
 }

@@ -12,7 +12,6 @@
 #include "boot/unpack.h"
 
 #define SECTOR           512ULL
-#define HDRS             0x53726448 /* "HdrS" */
 #define HDR_OFFSET       offsetof(struct boot_params, hdr)
 #define OLDEST_PROTOCOL  0x020a /* init_size and pref_address; Linux 2.6.31 */
 #define ENTRY64_OFFSET   0x200
@@ -33,7 +32,7 @@ bool bzimage_magic(const uint8_t *head, size_t len)
 	if (len < HDR_OFFSET + offsetof(struct setup_header, header) + sizeof(magic))
 		return false;
 	memcpy(&magic, head + HDR_OFFSET + offsetof(struct setup_header, header), sizeof(magic));
-	return magic == HDRS;
+	return magic == LINUX_HDRS;
 }
 
 static int check_header(const struct setup_header *h, uint64_t header_end, struct err *e)
@@ -111,7 +110,8 @@ static int find_payload(struct bzimage *b, const struct boot_file *f, struct err
 
 /* The kernel's build puts the unpacked size behind the payload, or the format (gzip) has it there.
  */
-static int unpack_payload(struct boot_file *out, const struct bzimage *b, struct err *e)
+static int unpack_payload(struct boot_file *out, const struct bzimage *b, const struct gmem *m,
+			  struct err *e)
 {
 	struct boot_file packed = b->payload;
 	uint32_t size;
@@ -124,7 +124,7 @@ static int unpack_payload(struct boot_file *out, const struct bzimage *b, struct
 		return err_set(e, EBADMSG, "is corrupt: its payload claims to unpack to nothing");
 	if (!unpack_has_own_size(b->method))
 		packed.size -= sizeof(size);
-	return unpack_file(out, b->method, &packed, size, e);
+	return unpack_file(out, b->method, &packed, size, unpack_limit(m), e);
 }
 
 /* 1: placed. 0: no 64-bit kernel, so only the bzImage's own code knows how to start it. */
@@ -134,8 +134,13 @@ static int load_if_elf64(struct boot_kernel *k, struct gmem *m, const struct boo
 	uint8_t head[EI_NIDENT] = {0};
 	int rc = boot_file_read(f, head, MIN(sizeof(head), f->size), 0, e);
 
-	if (rc < 0 || !elf_magic(head) || head[EI_CLASS] != ELFCLASS64)
+	if (rc < 0)
 		return rc;
+	if (!elf_magic(head) || head[EI_CLASS] != ELFCLASS64) {
+		log_info("the kernel unpacks itself: its payload is %s",
+			 elf_magic(head) ? "a 32-bit kernel" : "no ELF kernel");
+		return 0;
+	}
 	rc = elf_load(k, m, f, e);
 	return rc < 0 ? rc : 1;
 }
@@ -148,12 +153,18 @@ static int load_payload(struct boot_kernel *k, struct gmem *m, const struct bzim
 
 	if (b->elf)
 		return load_if_elf64(k, m, &b->payload, e);
-	if (!b->method)
+	if (!b->method) {
+		log_info("the kernel unpacks itself: %s",
+			 b->payload.size ? "its compression is unknown here"
+					 : "its header names no payload");
 		return 0;
-	if ((rc = unpack_payload(&vmlinux, b, e)) < 0)
+	}
+	if ((rc = unpack_payload(&vmlinux, b, m, e)) < 0)
 		return rc;
 	rc = load_if_elf64(k, m, &vmlinux, e);
 	boot_file_close(&vmlinux);
+	if (rc > 0)
+		k->packing = unpack_name(b->method);
 	return rc;
 }
 
@@ -211,11 +222,8 @@ int bzimage_load(struct boot_kernel *k, struct gmem *m, const struct boot_file *
 	if ((rc = read_header(&b, f, e)) < 0 || (rc = find_payload(&b, f, e)) < 0 ||
 	    (rc = load_payload(k, m, &b, e)) < 0)
 		return rc;
-	if (rc == 0) {
-		log_info("the kernel unpacks itself: its payload is of a kind unknown here");
-		if ((rc = load_itself(k, m, &b, f, e)) < 0)
-			return rc;
-	}
+	if (rc == 0 && (rc = load_itself(k, m, &b, f, e)) < 0)
+		return rc;
 	k->hdr = b.hdr;
 	k->initrd_max = b.hdr.initrd_addr_max;
 	k->cmdline_max = b.hdr.cmdline_size;

@@ -109,37 +109,28 @@ static int read_header(Elf64_Ehdr *h, const struct boot_file *f, struct err *e)
 	return check_header(h, sizeof(Elf32_Phdr), e);
 }
 
+/* Both classes have these fields, in other sizes and another order. */
+#define SEGMENT(p)                                    \
+	((struct elf_segment){.type = (p).p_type,     \
+			      .offset = (p).p_offset, \
+			      .filesz = (p).p_filesz, \
+			      .vaddr = (p).p_vaddr,   \
+			      .paddr = (p).p_paddr,   \
+			      .memsz = (p).p_memsz,   \
+			      .align = (p).p_align})
+
 static int read_phdr(struct elf_segment *s, bool is64, const struct boot_file *f, uint64_t offset,
 		     struct err *e)
 {
-	Elf64_Phdr p;
-	Elf32_Phdr p32;
-	int rc;
+	union {
+		Elf64_Phdr of64;
+		Elf32_Phdr of32;
+	} p;
+	int rc = boot_file_read(f, &p, is64 ? sizeof(p.of64) : sizeof(p.of32), offset, e);
 
-	if (is64) {
-		rc = boot_file_read(f, &p, sizeof(p), offset, e);
-		if (rc < 0)
-			return rc;
-		*s = (struct elf_segment){.type = p.p_type,
-					  .offset = p.p_offset,
-					  .filesz = p.p_filesz,
-					  .vaddr = p.p_vaddr,
-					  .paddr = p.p_paddr,
-					  .memsz = p.p_memsz,
-					  .align = p.p_align};
-		return 0;
-	}
-	rc = boot_file_read(f, &p32, sizeof(p32), offset, e);
-	if (rc < 0)
-		return rc;
-	*s = (struct elf_segment){.type = p32.p_type,
-				  .offset = p32.p_offset,
-				  .filesz = p32.p_filesz,
-				  .vaddr = p32.p_vaddr,
-				  .paddr = p32.p_paddr,
-				  .memsz = p32.p_memsz,
-				  .align = p32.p_align};
-	return 0;
+	if (rc == 0)
+		*s = is64 ? SEGMENT(p.of64) : SEGMENT(p.of32);
+	return rc;
 }
 
 static int check_segment(const struct elf_segment *s, unsigned i, uint64_t file_size, struct err *e)

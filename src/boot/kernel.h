@@ -11,6 +11,7 @@
 
 /* The command line of every x86 kernel has room for 2048 bytes, its NUL included (asm/setup.h). */
 #define LINUX_CMDLINE_MAX 2047
+#define LINUX_HDRS        0x53726448 /* "HdrS": setup_header.header */
 
 struct boot_kernel {
 	enum boot_mode mode;
@@ -19,6 +20,7 @@ struct boot_kernel {
 	uint64_t initrd_max;     /* highest address a byte of the initrd may have */
 	uint32_t cmdline_max;    /* characters it takes, without the NUL */
 	struct setup_header hdr; /* a bzImage's own, else all zero */
+	const char *packing;     /* the compression that was undone here, or NULL: none was */
 };
 
 /* Where RAM for kernel and initrd ends: page tables, 32-bit entries and old kernels see 4 GiB. */

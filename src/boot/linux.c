@@ -8,8 +8,7 @@
 
 #include "boot/memmap.h"
 
-#define PROTOCOL 0x020f     /* 2.15, what a kernel of today has; for an ELF, which says nothing */
-#define HDRS     0x53726448 /* "HdrS" */
+#define PROTOCOL 0x020f /* 2.15, what a kernel of today has; for an ELF, which says nothing */
 #define LOADER_UNDEFINED \
 	0xff            /* we have no number of our own; 0 would make it ignore the initrd \
 			 */
@@ -51,9 +50,9 @@ static void fill_e820(struct boot_params *p, const struct gmem *m)
 static void fill_header(struct setup_header *h, const struct boot_kernel *k)
 {
 	*h = k->hdr;
-	if (h->header != HDRS) {
+	if (h->header != LINUX_HDRS) {
 		h->boot_flag = 0xaa55;
-		h->header = HDRS;
+		h->header = LINUX_HDRS;
 		h->version = PROTOCOL;
 		h->loadflags = LOADED_HIGH;
 		h->cmdline_size = k->cmdline_max;

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "boot/table.h"
+
 #define PACKED __attribute__((packed))
 
 /* Numbers are chapters of the MultiProcessor Specification 1.4. */
@@ -71,10 +73,9 @@ enum { KIND_INT = 0, KIND_NMI = 1, KIND_EXTINT = 3 };
 #define ISA_BUS        0
 #define ISA_IRQS       16
 
-#define CPUS_MAX 255 /* xAPIC ID 255 means all */
-#define TABLE_MAX                                                                           \
-	(sizeof(struct floating_pointer) + sizeof(struct config_header) +                   \
-	 CPUS_MAX * sizeof(struct processor) + sizeof(struct bus) + sizeof(struct ioapic) + \
+#define TABLE_MAX                                                                                 \
+	(sizeof(struct floating_pointer) + sizeof(struct config_header) +                         \
+	 TABLE_CPUS_MAX * sizeof(struct processor) + sizeof(struct bus) + sizeof(struct ioapic) + \
 	 (ISA_IRQS + 2) * sizeof(struct interrupt))
 
 /* The last 16 bytes are the firmware's entry (boot/acpi.c). */
@@ -85,16 +86,6 @@ struct writer {
 	struct config_header *header;
 	uint8_t *to;
 };
-
-static uint8_t checksum(const void *table, size_t len)
-{
-	const uint8_t *byte = table;
-	uint8_t sum = 0;
-
-	while (len-- > 0)
-		sum += *byte++;
-	return (uint8_t)-sum;
-}
 
 static void add(struct writer *w, const void *entry, size_t len)
 {
@@ -165,9 +156,9 @@ int mptable_write(struct gmem *m, unsigned cpus, struct err *e)
 	struct writer w = {.header = &header};
 	uint8_t *host, *table;
 
-	if (cpus < 1 || cpus > CPUS_MAX)
+	if (cpus < 1 || cpus > TABLE_CPUS_MAX)
 		return err_set(e, EINVAL, "MP table: %u CPUs: 1 to %d have APIC IDs", cpus,
-			       CPUS_MAX);
+			       TABLE_CPUS_MAX);
 	host = gmem_slice(m, MPTABLE_START, TABLE_MAX);
 	if (!host)
 		return err_set(e, EFAULT, "MP table: no RAM at 0x%llx", MPTABLE_START);
@@ -180,8 +171,8 @@ int mptable_write(struct gmem *m, unsigned cpus, struct err *e)
 
 	header.length = (uint16_t)(w.to - table);
 	memcpy(table, &header, sizeof(header));
-	table[offsetof(struct config_header, checksum)] = checksum(table, header.length);
-	pointer.checksum = checksum(&pointer, sizeof(pointer));
+	table[offsetof(struct config_header, checksum)] = table_checksum(table, header.length);
+	pointer.checksum = table_checksum(&pointer, sizeof(pointer));
 	memcpy(host, &pointer, sizeof(pointer));
 	return 0;
 }

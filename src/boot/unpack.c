@@ -62,6 +62,17 @@ static uint8_t *map_memory(size_t len)
 	return p;
 }
 
+static int too_large(uint64_t limit, struct err *e)
+{
+	if (limit >= UNPACK_MAX)
+		return err_set(e, EBADMSG, "unpacks to more than %llu MiB: not a kernel",
+			       (unsigned long long)(UNPACK_MAX / MIB));
+	return err_set(e, E2BIG,
+		       "needs more memory: it unpacks to more than %llu MiB; give more with "
+		       "--memory",
+		       (unsigned long long)(limit / MIB));
+}
+
 static int job_result(const struct unpack_method *method, const struct unpack_job *j, int rc,
 		      uint64_t size, struct err *e)
 {
@@ -69,8 +80,7 @@ static int job_result(const struct unpack_method *method, const struct unpack_jo
 		return err_set(e, ENOMEM, "cannot be unpacked: no memory for the %s decoder",
 			       method->name);
 	if (rc == -EFBIG && size == 0)
-		return err_set(e, EBADMSG, "unpacks to more than %llu MiB: not a kernel",
-			       (unsigned long long)(UNPACK_MAX / MIB));
+		return too_large(j->out_max, e);
 	if (rc < 0 && rc != -EFBIG)
 		return err_set(e, EBADMSG, "is corrupt: its %s-compressed data cannot be unpacked",
 			       method->name);
@@ -106,14 +116,16 @@ static int read_and_unpack(struct boot_file *out, const struct unpack_method *me
 }
 
 int unpack_file(struct boot_file *out, const struct unpack_method *method,
-		const struct boot_file *f, uint64_t size, struct err *e)
+		const struct boot_file *f, uint64_t size, uint64_t limit, struct err *e)
 {
-	size_t out_max = size ? size : UNPACK_MAX;
+	size_t out_max = size ? size : limit;
 	int rc;
 
 	if (f->size > UNPACK_MAX || size > UNPACK_MAX)
 		return err_set(e, EBADMSG, "is corrupt: %llu bytes that claim to unpack to %llu",
 			       (unsigned long long)f->size, (unsigned long long)size);
+	if (size > limit)
+		return too_large(limit, e);
 	*out = (struct boot_file){.fd = -1, .data = map_memory(out_max), .map_len = out_max};
 	if (!out->data)
 		return err_set(e, ENOMEM, "cannot be unpacked: out of memory");

@@ -7,6 +7,18 @@
 /* No kernel is larger unpacked; what says so is corrupt or hostile. */
 #define UNPACK_MAX GIB
 
+/*
+ * The most that a kernel for this RAM may unpack to: a small file must not make the host give a lot
+ * of memory to a small guest. What is never loaded (symbols, debug information) comes on top.
+ */
+#define UNPACK_SLACK (256 * MIB)
+static inline uint64_t unpack_limit(const struct gmem *m)
+{
+	uint64_t ram = gmem_size(m);
+
+	return ram < UNPACK_MAX - UNPACK_SLACK ? ram + UNPACK_SLACK : UNPACK_MAX;
+}
+
 struct unpack_method; /* one compression format */
 
 /* The format that `head` begins with, or NULL: none that this build knows. */
@@ -17,7 +29,8 @@ bool unpack_has_own_size(const struct unpack_method *method);
 
 /*
  * Unpacks all of `f` into memory: *out, closed with boot_file_close(). `size` is what it must
- * unpack to, or 0: not known. -EBADMSG: the data is corrupt.
+ * unpack to, or 0: not known; `limit` is the most it may (unpack_limit()). -EBADMSG: the data is
+ * corrupt; -E2BIG: more than the limit.
  */
 MUST_CHECK int unpack_file(struct boot_file *out, const struct unpack_method *method,
-			   const struct boot_file *f, uint64_t size, struct err *e);
+			   const struct boot_file *f, uint64_t size, uint64_t limit, struct err *e);

@@ -39,7 +39,7 @@ int config_validate(const struct vm_config *c, struct err *e)
 			       CONFIG_MAX_CPUS);
 	if (c->memory < CONFIG_MIN_MEMORY || c->memory > CONFIG_MAX_MEMORY || c->memory % MIB)
 		return err_set(e, EINVAL,
-			       "%llu bytes of memory: whole MiB from 32M to 32T are possible",
+			       "%llu bytes of memory: whole MiB from 32M to 8T are possible",
 			       (unsigned long long)c->memory);
 	if (wants_path && (!c->serial.path || !*c->serial.path))
 		return err_set(e, EINVAL, "the serial port's file or socket is not named");

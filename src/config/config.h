@@ -25,9 +25,8 @@ struct vm_config {
 #define CONFIG_DEFAULT_CMDLINE "console=ttyS0"
 #define CONFIG_DEFAULT_MEMORY  (256 * MIB)
 #define CONFIG_MIN_MEMORY      (32 * MIB)
-#define CONFIG_MAX_MEMORY \
-	(32 * 1024 * GIB)   /* 2^45: fits a CPU with 46 address bits, hole included */
-#define CONFIG_MAX_CPUS 255 /* xAPIC IDs; the host's KVM may allow fewer */
+#define CONFIG_MAX_MEMORY      (8 * 1024 * GIB) /* KVM: a slot has fewer than 2^31 pages of 4 KiB */
+#define CONFIG_MAX_CPUS        255              /* xAPIC IDs; the host's KVM may allow fewer */
 
 void config_init(struct vm_config *c); /* the defaults */
 void config_fini(struct vm_config *c);

@@ -39,7 +39,7 @@ static int apply_memory(struct vm_config *c, const char *value, struct err *e)
 static int check_config(struct vm_config *c, const char *value, struct err *e)
 {
 	(void)c; /* the file is read by cli.c, before any option is applied */
-	return *value ? 0 : err_set(e, EINVAL, "the file name is empty");
+	return check_path(value, e);
 }
 
 /* clang-format off: one row an option */
@@ -91,7 +91,7 @@ const struct option_row option_rows[N_OPTIONS] = {
 			"SIZE",
 			false,
 			"The guest's memory: MiB, or a number with K, M, G or T. Whole MiB, 32M to "
-			"32T;\n"
+			"8T;\n"
 			"the host's memory is used as the guest touches it. Default: 256M.",
 			"--memory 2G",
 			apply_memory,

@@ -69,23 +69,36 @@ static int replace(char **to, const char *text, struct err *e)
 	return 0;
 }
 
+/* `rule`: why it must not. */
+static int check_no_control(const char *text, const char *rule, struct err *e)
+{
+	const char *p = find_control(text);
+
+	if (!p)
+		return 0;
+	return err_set(e, EINVAL, "character %zu is a control character (0x%02x); %s",
+		       (size_t)(p - text) + 1, (unsigned char)*p, rule);
+}
+
+int check_path(const char *path, struct err *e)
+{
+	if (!*path)
+		return err_set(e, EINVAL, "the file name is empty");
+	return check_no_control(path, "a file name here is one line of text", e);
+}
+
 int set_path(char **path, const char *written, struct err *e)
 {
-	if (!*written)
-		return err_set(e, EINVAL, "the file name is empty");
-	return replace(path, written, e);
+	int rc = check_path(written, e);
+
+	return rc < 0 ? rc : replace(path, written, e);
 }
 
 int set_cmdline(struct vm_config *c, const char *written, struct err *e)
 {
-	for (const char *p = written; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			return err_set(
-				e, EINVAL,
-				"character %zu is a control character (0x%02x); the kernel's "
-				"command line is one line of text",
-				(size_t)(p - written) + 1, (unsigned)*p);
-	return replace(&c->cmdline, written, e);
+	int rc = check_no_control(written, "the kernel's command line is one line of text", e);
+
+	return rc < 0 ? rc : replace(&c->cmdline, written, e);
 }
 
 int set_cpus(struct vm_config *c, uint64_t cpus, const char *written, struct err *e)
@@ -100,7 +113,7 @@ int set_cpus(struct vm_config *c, uint64_t cpus, const char *written, struct err
 int set_memory(struct vm_config *c, uint64_t bytes, const char *written, struct err *e)
 {
 	if (bytes > CONFIG_MAX_MEMORY)
-		return err_set(e, EINVAL, "'%s' is too much: at most 32 TiB", show(written).text);
+		return err_set(e, EINVAL, "'%s' is too much: at most 8 TiB", show(written).text);
 	if (bytes < CONFIG_MIN_MEMORY)
 		return err_set(e, EINVAL, "'%s' is too little: at least 32 MiB",
 			       show(written).text);
@@ -142,7 +155,7 @@ static int check_serial_path(const struct serial_word *w, const char *path, stru
 		return err_set(e, EINVAL, "'%s' needs a path", w->name);
 	if (w->kind == SERIAL_SOCKET && strlen(path) > socket_max)
 		return err_set(e, EINVAL, "the socket's path is longer than %zu bytes", socket_max);
-	return 0;
+	return check_path(path, e);
 }
 
 int set_serial(struct vm_config *c, const char *kind, const char *path, struct err *e)

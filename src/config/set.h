@@ -13,6 +13,8 @@ MUST_CHECK int parse_u64(const char *text, uint64_t *out);
 /* A number of MiB, or with K, M, G or T (either case) of those. Bytes in *out; errors as above. */
 MUST_CHECK int parse_size(const char *text, uint64_t *out);
 
+/* A path is not empty and holds no control character: it is shown in messages. */
+int check_path(const char *path, struct err *e);
 int set_path(char **path, const char *written, struct err *e);
 int set_cmdline(struct vm_config *c, const char *written, struct err *e);
 int set_cpus(struct vm_config *c, uint64_t cpus, const char *written, struct err *e);

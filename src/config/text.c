@@ -7,18 +7,57 @@
 /* Longer words are nobody's slip of a finger for ours, and the table below stays small. */
 #define WORD_MAX 40
 
+/*
+ * Bytes of the character at `p`, a printable ASCII or UTF-8 one; 0: a control character, or not
+ * UTF-8 (RFC 3629, section 4: no longer form than needed, no surrogates, up to U+10FFFF).
+ */
+static size_t char_len(const char *p)
+{
+	static const uint32_t least[] = {0, 0, 0xa0, 0x800, 0x10000}; /* below U+00A0: C1 */
+	uint8_t first = (uint8_t)*p;
+	size_t len = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+	uint32_t code = first & (0x7fu >> len);
+
+	if (len == 0 || first >= 0xf8)
+		return 0;
+	if (len == 1)
+		return first >= ' ' && first != 0x7f;
+	for (size_t i = 1; i < len; i++) {
+		if (((uint8_t)p[i] & 0xc0) != 0x80) /* the end's NUL as well */
+			return 0;
+		code = code << 6 | ((uint8_t)p[i] & 0x3f);
+	}
+	return code < least[len] || (code >= 0xd800 && code < 0xe000) || code > 0x10ffff ? 0 : len;
+}
+
+const char *find_control(const char *text)
+{
+	size_t len;
+
+	for (; *text; text += len ? len : 1) {
+		len = char_len(text);
+		if (len == 0 && (uint8_t)*text < 0xa0)
+			return text;
+	}
+	return NULL;
+}
+
 struct shown show(const char *text)
 {
 	struct shown s;
 	size_t n = 0;
 
-	for (; *text && n < SHOWN_MAX; text++) {
-		unsigned char c = (unsigned char)*text;
+	while (*text && n < SHOWN_MAX) {
+		size_t len = char_len(text);
 
-		if (c < ' ' || c == 0x7f)
-			n += (size_t)snprintf(s.text + n, sizeof(s.text) - n, "\\x%02x", c);
-		else
-			s.text[n++] = (char)c;
+		if (len == 0) {
+			n += (size_t)snprintf(s.text + n, sizeof(s.text) - n, "\\x%02x",
+					      (uint8_t)*text++);
+			continue;
+		}
+		memcpy(s.text + n, text, len);
+		n += len;
+		text += len;
 	}
 	strcpy(s.text + n, *text ? "..." : "");
 	return s;

@@ -7,7 +7,6 @@
  */
 #pragma once
 
-#include <stdatomic.h>
 #include <sys/epoll.h>
 
 #include "base/base.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "machine/board.h"
 
+#include "base/log.h"
 #include "dev/acpi_pm.h"
 #include "dev/i8042.h"
 #include "dev/pvpanic.h"
@@ -163,6 +164,15 @@ int board_create(struct machine *m, struct err *e)
 	return 0;
 }
 
+static void report_losses(const struct board *b)
+{
+	uint64_t n = b->console ? chardev_dropped(b->console) : 0;
+
+	if (n > 0)
+		log_warn("serial: %llu bytes of output were lost: nobody read them",
+			 (unsigned long long)n);
+}
+
 void board_destroy(struct machine *m)
 {
 	struct board *b = &m->board;
@@ -172,6 +182,7 @@ void board_destroy(struct machine *m)
 	rtc_destroy(b->rtc);
 	i8042_destroy(b->i8042);
 	serial_destroy(b->serial0);
+	report_losses(b);
 	chardev_destroy(b->console);
 	irq_fini(&b->irq_sci);
 	irq_fini(&b->irq_rtc);

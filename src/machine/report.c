@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "boot/symbols.h"
 
+#define EFER_LMA (1u << 10)
+
 /* Linux writes 0 (cold) or 0x1234 (warm) there, whatever way of restarting follows. */
 #define RESET_FLAG_UNTOUCHED 0x7674
 
@@ -25,7 +27,9 @@ bool report_is_deliberate_reset(const struct vcpu *v, const struct gmem *ram)
 	struct kvm_sregs sregs;
 	uint16_t flag = RESET_FLAG_UNTOUCHED;
 
-	if (vcpu_get_sregs(v, &sregs) == 0 && sregs.idt.limit == 0)
+	/* Only there: Linux starts its other processors with an empty IDT, and a fault then is a crash. */
+	if (v->id == 0 && vcpu_get_sregs(v, &sregs) == 0 && sregs.idt.limit == 0 &&
+	    (sregs.efer & EFER_LMA))
 		return true;
 	/* AMD's KVM has put the vCPU into its INIT state by now, so that the IDT says nothing. */
 	return gmem_read(ram, BDA_RESET_FLAG, &flag, sizeof(flag)) == 0 &&
@@ -59,6 +63,10 @@ const char *report_exit_reason(const struct kvm_run *run, char *buf, size_t size
 	case KVM_EXIT_FAIL_ENTRY:
 		snprintf(buf, size, "KVM_EXIT_FAIL_ENTRY: hardware reason 0x%llx",
 			 run->fail_entry.hardware_entry_failure_reason);
+		break;
+	case KVM_EXIT_UNKNOWN:
+		snprintf(buf, size, "KVM_EXIT_UNKNOWN: hardware reason 0x%llx",
+			 run->hw.hardware_exit_reason);
 		break;
 	default:
 		snprintf(buf, size, "KVM exit reason %u", run->exit_reason);

@@ -5,8 +5,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "machine/report.h"
+#include "machine/signals.h"
 
 /* Interrupts KVM_RUN; the handler does nothing. */
 #define KICK_SIGNAL SIGUSR1
@@ -120,16 +122,28 @@ int run_start(struct machine *m, struct err *e)
 	int rc = 0;
 
 	sigaction(KICK_SIGNAL, &kick, NULL);
-	sigfillset(&all); /* threads inherit the mask: signals are the loop thread's business */
+	signals_thread_mask(
+		&all); /* inherited by the threads: signals are the loop thread's business */
 	sigdelset(&all, KICK_SIGNAL);
-	/* Faults must kill at once wherever they happen: main() restores the terminal on them. */
-	for (const int *s = (const int[]){SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, 0}; *s; s++)
-		sigdelset(&all, *s);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	for (unsigned i = 0; i < m->n_vcpus && rc == 0; i++)
 		rc = start_thread(&m->vcpu[i], e);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	return rc;
+}
+
+/* One kick ends one system call: a thread may be inside another one than KVM_RUN, and then enter that. */
+static void join(pthread_t thread)
+{
+	struct timespec until;
+
+	for (;;) {
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec++;
+		if (pthread_timedjoin_np(thread, NULL, &until) != ETIMEDOUT)
+			return;
+		pthread_kill(thread, KICK_SIGNAL);
+	}
 }
 
 void run_join(struct machine *m)
@@ -144,5 +158,5 @@ void run_join(struct machine *m)
 	}
 	for (unsigned i = 0; i < m->n_vcpus; i++)
 		if (m->vcpu[i].started)
-			pthread_join(m->vcpu[i].thread, NULL);
+			join(m->vcpu[i].thread);
 }

@@ -8,8 +8,10 @@
 #include "backend/terminal.h"
 #include "base/io.h"
 
-static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
-static const int endings[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP};
+/* All that would end a process by default and may come from outside: each is to leave a sane terminal. */
+static const int endings[] = {SIGTERM, SIGINT,    SIGHUP,  SIGQUIT, SIGUSR2, SIGALRM,
+			      SIGXCPU, SIGVTALRM, SIGPROF, SIGIO,   SIGPWR};
 
 static void on_fault(int number)
 {
@@ -40,6 +42,14 @@ void signals_init(void)
 	sigaction(SIGTSTP, &stop, NULL);
 	sigaction(SIGCONT, &resume, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file at the limit of ulimit -f: EFBIG of write(2) */
+}
+
+void signals_thread_mask(sigset_t *mask)
+{
+	sigfillset(mask);
+	for (unsigned i = 0; i < ARRAY_SIZE(faults); i++)
+		sigdelset(mask, faults[i]);
 }
 
 static void on_ending(void *arg, uint32_t events)
@@ -50,8 +60,8 @@ static void on_ending(void *arg, uint32_t events)
 	(void)events;
 	if (read(m->signals.fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	m->signal = (int)info.ssi_signo;
-	machine_stop(m, OUTCOME_ENDED);
+	if (machine_stop(m, OUTCOME_ENDED)) /* else the guest ended first, and that is the news */
+		m->signal = (int)info.ssi_signo;
 }
 
 int signals_watch(struct machine *m, struct err *e)

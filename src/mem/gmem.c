@@ -4,16 +4,12 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/io.h"
 
 /* A host mapping that starts on a huge-page boundary lets the host back it with huge pages. */
 #define HUGE_PAGE (2 * MIB)
-
-/* Below this, one read costs less than a mapping and its page faults. */
-#define COPY_BY_MAPPING_MIN (64 * KIB)
 
 static int map_region(struct gmem *m, uint64_t base, uint64_t len, uint64_t file_offset,
 		      struct err *e)
@@ -128,27 +124,17 @@ int gmem_write(const struct gmem *m, uint64_t gpa, const void *src, uint64_t len
 }
 
 /*
- * Copied, not mapped into guest RAM: a mapping would cost the guest one to three faults for each 4 KiB
+ * Read, not mapped into guest RAM: a mapping would cost the guest one to three faults for each 4 KiB
  * it touches, and a file that is overwritten while the VM runs would change or kill the guest
  * (docs/performance.md has the figures).
  */
 int gmem_load_file(struct gmem *m, uint64_t gpa, int fd, uint64_t offset, uint64_t len)
 {
-	uint8_t *host = gmem_slice(m, gpa, len), *file = MAP_FAILED;
-	uint64_t head = offset % PAGE_SIZE;
-	struct stat st;
+	void *host = gmem_slice(m, gpa, len);
 
 	if (!host)
 		return -EFAULT;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_size < 0 || offset > (uint64_t)st.st_size || len > (uint64_t)st.st_size - offset)
-		return -EIO;
-	if (len >= COPY_BY_MAPPING_MIN)
-		file = mmap(NULL, head + len, PROT_READ, MAP_PRIVATE, fd, (off_t)(offset - head));
-	if (file == MAP_FAILED)
-		return pread_full(fd, host, len, offset);
-	memcpy(host, file + head, len);
-	munmap(file, head + len);
-	return 0;
+	if (offset > INT64_MAX || len > INT64_MAX - offset)
+		return -EIO; /* no file is that long */
+	return pread_full(fd, host, len, offset);
 }

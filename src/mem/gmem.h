@@ -51,7 +51,7 @@ MUST_CHECK int gmem_read(const struct gmem *m, uint64_t gpa, void *dst, uint64_t
 MUST_CHECK int gmem_write(const struct gmem *m, uint64_t gpa, const void *src, uint64_t len);
 
 /*
- * Copies `len` bytes of a file, from `offset` on, to `gpa`. 0; -EFAULT outside RAM, -EIO when the file
+ * Reads `len` bytes of a file, from `offset` on, to `gpa`. 0; -EFAULT outside RAM, -EIO when the file
  * is shorter than that, -errno of reading it. The file may change afterwards.
  */
 MUST_CHECK int gmem_load_file(struct gmem *m, uint64_t gpa, int fd, uint64_t offset, uint64_t len);

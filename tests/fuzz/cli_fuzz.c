@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config/options.h"
+#include "config/text.h"
 
 #define MAX_WORDS 64
 
@@ -39,6 +40,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_line(&e);
 	} else {
 		if (e.text[0])
+			abort();
+		if ((c.kernel && find_control(c.kernel)) || (c.initrd && find_control(c.initrd)) ||
+		    (c.serial.path && find_control(c.serial.path)))
 			abort();
 		if (c.kernel && config_validate(&c, &e) < 0)
 			abort();

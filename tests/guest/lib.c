@@ -119,6 +119,8 @@ void guest_interrupts_on(void)
 			 :
 			 :
 			 : "rax", "memory");
+	/* The boot loader's selectors mean other descriptors now, and IRET will load SS anew. */
+	__asm__ volatile("mov %0, %%ss; mov %0, %%ds; mov %0, %%es" : : "r"(0x10) : "memory");
 	outb(0x21, 0xff); /* both PICs masked: the IOAPIC delivers */
 	outb(0xa1, 0xff);
 	mmio_write32(LAPIC + 0xf0, 0x1ff); /* LAPIC enabled, spurious vector 0xff */

@@ -56,6 +56,28 @@ def test_crash_ends_with_4_and_a_report():
     assert "the guest crashed on vCPU 0" in err and "triple fault" in err
 
 
+def test_crash_of_another_processor_is_no_reset():
+    code, out, err = run("crash_ap", "--cpus", "2")
+    assert code == 4 and "about to crash" in out
+    assert "the guest crashed on vCPU 1" in err
+
+
+def test_crash_ends_though_nobody_reads_standard_error():
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    try:
+        while True:
+            os.write(write, b"x" * 4096)
+    except BlockingIOError:
+        os.set_blocking(write, True)
+    command = [TOYVMM, "run", "--quiet", "--kernel", f"{BUILD}/guest/crash.elf", "--memory", "64M"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=write, timeout=60,
+                          check=False)
+    os.close(read)
+    os.close(write)
+    assert done.returncode == 4
+
+
 def test_pvpanic_ends_with_3_after_the_last_words():
     code, out, _ = run("panic")
     assert code == 3 and "last words" in out

@@ -75,8 +75,20 @@ def test_signal_ends_it_and_gives_the_terminal_back(name):
         assert vm.end() == 128 + number
 
 
-def test_hint_when_the_kernel_is_told_no_console():
+def test_silent_guest_brings_a_hint_and_can_be_quit():
+    """No console= for the kernel, and nothing that reads the serial port: what is typed has nowhere to go."""
     with Terminal("--cmdline", "rdinit=/bin/sleep -- 9999", cmdline=None) as vm:
+        vm.send("is anybody there?\r")
         vm.expect("toyvmm: .*console=ttyS0")
+        vm.send(CTRL_A + "x")
+        assert vm.end() == 0
+
+
+def test_guest_that_stopped_reading_can_be_quit():
+    """Its terminal's buffer is full, so the guest holds RTS back; the keys for toyvmm still are for toyvmm."""
+    with Terminal(cmdline=script("stty raw -echo crtscts; echo up; sleep 9999")) as vm:
+        vm.expect("up")
+        for _ in range(8):
+            vm.send("x" * 1000)
         vm.send(CTRL_A + "x")
         assert vm.end() == 0

@@ -17,20 +17,39 @@ from vm import PATIENCE, Console, command, script
 HELLO = script("echo hello from the guest; poweroff -f")
 
 
-def start(*options, **more):
-    """toyvmm with pipes for its three streams."""
-    streams = {name: more.pop(name, subprocess.PIPE) for name in ("stdin", "stdout", "stderr")}
-    return subprocess.Popen(command(*options, **more), **streams)
+@pytest.fixture(name="start")
+def start_fixture():
+    """Starts toyvmm with pipes for its three streams. It is killed when the test ends, or does not."""
+    started = []
 
-
-def finish(vm, data=None):
-    """Waits for the end: exit code, standard output."""
-    try:
-        out, err = vm.communicate(data, timeout=PATIENCE)
-    finally:
+    def start(*options, argv=None, **more):
+        streams = {name: more.pop(name, subprocess.PIPE) for name in ("stdin", "stdout", "stderr")}
+        vm = subprocess.Popen(argv or command(*options, **more), **streams)
+        watchdog = threading.Timer(2 * PATIENCE, vm.kill)
+        watchdog.start()
+        started.append((vm, watchdog))
+        return vm
+    yield start
+    for vm, watchdog in started:
+        watchdog.cancel()
         vm.kill()
+        vm.wait()
+
+
+def finish(vm):
+    """Waits for the end: exit code, standard output."""
+    out, err = vm.communicate(timeout=PATIENCE)
     assert b"toyvmm: " not in (err or b""), err
     return vm.returncode, (out or b"").decode(errors="replace")
+
+
+def read_until(vm, text):
+    """Reads standard output up to a text."""
+    out = b""
+    while text not in out:
+        more = os.read(vm.stdout.fileno(), 1)
+        assert more, (out, vm.stderr.read())
+        out += more
 
 
 def on_file(fd):
@@ -46,29 +65,27 @@ def test_login_through_pipes():
 
 
 @pytest.mark.parametrize("stdin", ["/dev/null", "closed", "empty pipe"])
-def test_standard_input_that_gives_nothing(stdin):
+def test_standard_input_that_gives_nothing(start, stdin):
+    words = command(cmdline=HELLO)
     if stdin == "closed":
-        words = ["/bin/sh", "-c", 'exec "$@" <&-', "sh"] + command(cmdline=HELLO)
-        vm = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    else:
-        vm = start(cmdline=HELLO, stdin=subprocess.DEVNULL if stdin == "/dev/null" else subprocess.PIPE)
-    code, out = finish(vm)
+        words = ["/bin/sh", "-c", 'exec "$@" <&-', "sh"] + words
+    code, out = finish(start(argv=words, stdin=subprocess.DEVNULL if stdin == "/dev/null" else subprocess.PIPE))
     assert code == 0 and "hello from the guest\r\n" in out
 
 
-def test_serial_none_is_silent():
+def test_serial_none_is_silent(start):
     code, out = finish(start("--serial", "none", cmdline=HELLO))
     assert code == 0 and out == ""
 
 
-def test_serial_to_a_file(tmp_path):
+def test_serial_to_a_file(start, tmp_path):
     path = tmp_path / "console"
     code, out = finish(start("--serial", f"file={path}", cmdline=HELLO))
     assert code == 0 and out == ""
-    assert "hello from the guest\r\n" in path.read_text(errors="replace")
+    assert b"hello from the guest\r\n" in path.read_bytes()
 
 
-def test_login_through_a_pty():
+def test_login_through_a_pty(start):
     vm = start("--serial", "pty", stdin=subprocess.DEVNULL)
     name = re.fullmatch(r"serial: (/dev/pts/\d+)\n", vm.stdout.readline().decode())[1]
     fd = os.open(name, os.O_RDWR | os.O_NOCTTY)
@@ -109,7 +126,7 @@ def wait_until_idle(pid):
         quiet = quiet + 1 if busy_ticks(pid) - before <= 1 else 0
 
 
-def test_socket_serves_one_client_after_the_other(tmp_path):
+def test_socket_serves_one_client_after_the_other(start, tmp_path):
     """The first comes late and still sees the boot; the second goes on in the same session."""
     path = tmp_path / "socket"
     vm = start("--serial", f"socket={path}", stdin=subprocess.DEVNULL)
@@ -150,16 +167,12 @@ def memory_beyond_the_guests(pid):
     return total + (int(fields["Rss"]) if not guest_ram(fields) else 0)
 
 
-def test_flood_of_input_arrives_whole(say):
+def test_flood_of_input_arrives_whole(start, say):
     """More than any buffer on the way holds; toyvmm takes no more of it than the guest does."""
-    data = os.urandom(200_000)
+    data = os.urandom(120_000)
     reader = f"stty raw -echo crtscts; echo READY; head -c {len(data)} | md5sum; poweroff -f"
     vm = start(cmdline=script(reader))
-    out = b""
-    while b"READY" not in out:
-        byte = os.read(vm.stdout.fileno(), 1)
-        assert byte, (out, vm.stderr.read())
-        out += byte
+    read_until(vm, b"READY")
     before = memory_beyond_the_guests(vm.pid)
     most = []
 
@@ -178,7 +191,7 @@ def test_flood_of_input_arrives_whole(say):
     say(f"{len(data)} bytes of input: toyvmm's memory beyond the guest's from {before} to {max(most)} KiB")
 
 
-def test_reader_who_stops_does_not_hold_up_the_guest():
+def test_reader_who_stops_does_not_hold_up_the_guest(start):
     """The pipe's reader is stopped: the guest prints more than fits anywhere, powers off, and toyvmm ends."""
     flood = "head -c 200000 /dev/zero | tr '\\\\000' x; poweroff -f"
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as reader:
@@ -190,17 +203,16 @@ def test_reader_who_stops_does_not_hold_up_the_guest():
             reader.kill()
 
 
-def test_reader_who_goes_away_does_not_hold_up_the_guest():
+def test_reader_who_goes_away_does_not_hold_up_the_guest(start):
     vm = start(cmdline=script("echo one; read x </proc/none; echo two; echo three; poweroff -f"), stdin=subprocess.DEVNULL)
     vm.stdout.close()
     assert vm.wait(PATIENCE) == 0
 
 
-def test_idle_machine_sleeps(say):
+def test_idle_machine_sleeps(start, say):
     """Nobody types: the event loop's thread is not woken once, and the guest's memory is nearly all there is."""
     vm = start(stdin=subprocess.DEVNULL)
-    while b"toyvmm login:" not in os.read(vm.stdout.fileno(), 1 << 16):
-        assert vm.poll() is None
+    read_until(vm, b"toyvmm login:")
     wait_until_idle(vm.pid)
 
     def wakeups():

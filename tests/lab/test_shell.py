@@ -52,7 +52,9 @@ def test_devices_are_those_of_the_board(guest):
 
 
 def test_nothing_in_the_kernels_log_is_an_error(guest):
-    assert guest.run("dmesg | grep -E 'BUG:|WARNING:|Oops|firmware bug|lockup'")[0] == ""
+    """But for the XSAVE area's size: the lab's emulated processor lets XSETBV pass KVM by, so CPUID cannot follow it."""
+    log = guest.run("dmesg | grep -E 'BUG:|WARNING:|Oops|irmware [Bb]ug|lockup' | grep -v fpu__init_system_xstate")[0]
+    assert log == ""
 
 
 def test_ctrl_c_ends_a_program(guest):

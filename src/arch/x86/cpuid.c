@@ -5,6 +5,8 @@
 #include <cpuid.h>
 #include <stdlib.h>
 
+#define HYGON_EBX 0x6f677948 /* "Hygo", of "HygonGenuine" */
+
 /* Bits [high:low] of *reg become `value`. */
 static void set_bits(uint32_t *reg, unsigned high, unsigned low, uint32_t value)
 {
@@ -86,7 +88,8 @@ static bool vendor_is_amd(const struct kvm_cpuid2 *c)
 {
 	for (uint32_t i = 0; i < c->nent; i++)
 		if (c->entries[i].function == 0)
-			return c->entries[i].ebx == signature_AMD_ebx;
+			return c->entries[i].ebx == signature_AMD_ebx ||
+			       c->entries[i].ebx == HYGON_EBX; /* AMD's design */
 	return false;
 }
 

@@ -136,13 +136,16 @@ int start_set_registers(const struct vcpu *v, const struct start_state *s, struc
 
 #define MSR_IA32_MISC_ENABLE 0x1a0
 #define MISC_ENABLE_FAST_STR (1u << 0) /* Linux uses REP MOVSB only when it is set */
+#define MISC_ENABLE_NO_BTS   (1u << 11)
+#define MISC_ENABLE_NO_PEBS  (1u << 12) /* as KVM itself has them at reset */
 #define MSR_MTRR_DEF_TYPE    0x2ff
 #define MTRR_ENABLE_WRITE_BACK \
 	(1u << 11 | 6) /* MTRRs on, default type write-back: else Linux gives up PAT */
 
 int start_set_msrs(const struct vcpu *v, struct err *e)
 {
-	int rc = vcpu_set_msr(v, MSR_IA32_MISC_ENABLE, MISC_ENABLE_FAST_STR, e);
+	int rc = vcpu_set_msr(v, MSR_IA32_MISC_ENABLE,
+			      MISC_ENABLE_FAST_STR | MISC_ENABLE_NO_BTS | MISC_ENABLE_NO_PEBS, e);
 
 	return rc < 0 ? rc : vcpu_set_msr(v, MSR_MTRR_DEF_TYPE, MTRR_ENABLE_WRITE_BACK, e);
 }

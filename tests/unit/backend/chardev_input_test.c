@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Standard streams of every kind, and the keys of a terminal. */
+/* Standard streams of every kind. The keys of a terminal are in chardev_keys_test.c. */
 #include <pthread.h>
 #include <pty.h>
 #include <sys/socket.h>
@@ -218,8 +218,6 @@ TEST(full_socket_as_output_does_not_block)
 	fake_fini(&f);
 }
 
-/* ---- keys of a terminal ---- */
-
 TEST(a_pipe_passes_every_byte_escape_keys_included)
 {
 	struct fake f;
@@ -236,74 +234,6 @@ TEST(a_pipe_passes_every_byte_escape_keys_included)
 	CHECK_EQ(0, f.quits);
 	fake_fini(&f);
 	close(in[0]), close(in[1]);
-}
-
-static void open_terminal(struct fake *f, int *user, int *tty)
-{
-	struct termios raw;
-
-	CHECK_EQ(0, openpty(user, tty, NULL, NULL, NULL));
-	CHECK_EQ(0, tcgetattr(*tty, &raw));
-	cfmakeraw(&raw);
-	CHECK_EQ(0, tcsetattr(*tty, TCSANOW, &raw));
-	fake_init(f);
-	fake_open_stdio(f, *tty, *tty);
-}
-
-TEST(ctrl_a_x_on_a_terminal_calls_quit)
-{
-	struct fake f;
-	int user, tty;
-
-	open_terminal(&f, &user, &tty);
-	fake_start(&f);
-	CHECK_EQ(4, write(user, "ls\001x", 4));
-	fake_settle(&f, 20);
-	CHECK_EQ(1, f.quits);
-	CHECK_EQ(2, f.n);
-	CHECK_EQ(0, fcntl(tty, F_GETFL) & O_NONBLOCK);
-	fake_fini(&f);
-	close(user), close(tty);
-}
-
-TEST(ctrl_a_h_on_a_terminal_shows_the_keys)
-{
-	struct fake f;
-	int user, tty;
-	uint8_t buf[512];
-	size_t n;
-
-	open_terminal(&f, &user, &tty);
-	fake_start(&f);
-	CHECK_EQ(2, write(user, "\001h", 2));
-	fake_settle(&f, 20);
-	n = drain(user, buf, sizeof(buf) - 1);
-	buf[n] = '\0';
-	CHECK_HAS((char *)buf, "quit toyvmm");
-	CHECK_EQ(0, f.n);
-	fake_fini(&f);
-	close(user), close(tty);
-}
-
-TEST(two_bytes_for_one_key_wait_for_room)
-{
-	struct fake f;
-	int user, tty;
-
-	open_terminal(&f, &user, &tty);
-	f.room = 1;
-	fake_start(&f);
-	CHECK_EQ(3, write(user, "\001zq", 3));
-	for (unsigned i = 0; i < 3; i++) {
-		fake_settle(&f, 20);
-		CHECK_EQ(i + 1, f.n);
-		f.room = 1;
-		chardev_resume_input(f.c);
-	}
-	CHECK_EQ(0, memcmp(f.got, "\001zq", 3));
-	CHECK_EQ(1, f.biggest);
-	fake_fini(&f);
-	close(user), close(tty);
 }
 
 /* A master is /dev/ptmx: opening that again gives another pty, so it is used as it is, after

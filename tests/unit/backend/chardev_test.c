@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "backend/chardev_impl.h"
 #include "chardev_fake.h"
 
 #define MUCH (10u * 1024 * 1024)
@@ -287,6 +288,79 @@ TEST(destroy_gives_a_reader_up_to_a_second_for_the_last_lines)
 	close(out[1]);
 	CHECK_EQ(child, waitpid(child, &status, 0));
 	CHECK_EQ(0, status);
+	close(out[0]);
+}
+
+/* ---- writable, yet it takes nothing ---- */
+
+struct stubborn {
+	struct chardev base;
+	bool takes;
+};
+
+static ssize_t stubborn_write(struct chardev *c, const uint8_t *data, size_t len)
+{
+	(void)data;
+	return container_of(c, struct stubborn, base)->takes ? (ssize_t)len : -EAGAIN;
+}
+
+static void stubborn_close(struct chardev *c)
+{
+	close(c->out.source.fd);
+}
+
+/* A first byte that it did not take, though epoll says it would: a retry is due in 20 ms. */
+static struct stubborn *stubborn_start(struct fake *f, int out[2])
+{
+	static const struct chardev_ops ops = {.write = stubborn_write, .close = stubborn_close};
+	struct stubborn *s = calloc(1, sizeof(*s));
+
+	fake_init(f);
+	make_pipe(out);
+	CHECK_EQ(0, chardev_init(&s->base, &ops, &f->loop, &f->e));
+	chardev_set_fds(&s->base, -1, out[1]);
+	s->base.reader = true;
+	f->c = &s->base;
+	fake_start(f);
+	fake_settle(f, 0);
+	chardev_write(f->c, (const uint8_t *)"x", 1);
+	CHECK(fake_step(f, 0));
+	CHECK(!fake_step(f, 0));
+	f->wakeups = 0;
+	return s;
+}
+
+TEST(a_retry_stays_near_when_congestion_begins_meanwhile)
+{
+	static const uint8_t buf[CHARDEV_RING / 2];
+	struct fake f;
+	int out[2];
+	struct stubborn *s = stubborn_start(&f, out);
+
+	chardev_write(f.c, buf, sizeof(buf));
+	CHECK(chardev_congested(f.c));
+	s->takes = true;
+	CHECK(fake_step(&f, 500)); /* not the second that a stopped reader is given */
+	CHECK_EQ(1, f.drained);
+	CHECK(!chardev_congested(f.c));
+	fake_fini(&f);
+	close(out[0]);
+}
+
+TEST(a_reader_that_is_retried_for_a_second_in_vain_has_stopped)
+{
+	static const uint8_t buf[CHARDEV_RING / 2];
+	struct fake f;
+	int out[2];
+
+	stubborn_start(&f, out);
+	chardev_write(f.c, buf, sizeof(buf));
+	CHECK(chardev_congested(f.c));
+	while (!f.drained)
+		CHECK(fake_step(&f, 500));
+	CHECK(f.wakeups > 10 && f.wakeups < 150); /* every 20 ms: the timer, a write */
+	CHECK(!chardev_congested(f.c));
+	fake_fini(&f);
 	close(out[0]);
 }
 

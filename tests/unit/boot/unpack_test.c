@@ -10,6 +10,9 @@
 #include <lzo/lzo1x.h>
 #endif
 
+#include "../config/capture.h"
+#include "base/log.h"
+#include "boot/unpack.h"
 #include "boot/unpack_method.h"
 
 #define PACKED_MAX (64 * 1024)
@@ -199,7 +202,8 @@ static void refuses_size(const struct format *f, uint32_t claimed, const char *p
 	struct err e;
 
 	packed_bz(&b, f, &k, sizeof(k), claimed);
-	CHECK_EQ(-EBADMSG, load_once(b.bytes, b.len, &e));
+	CHECK_EQ(claimed > RAM + 256 * MIB && claimed <= GIB ? -E2BIG : -EBADMSG,
+		 load_once(b.bytes, b.len, &e));
 	CHECK_HAS(e.text, part);
 }
 
@@ -211,7 +215,9 @@ TEST(every_format_refuses_a_wrong_unpacked_size)
 		refuses_size(f, sizeof(struct tiny_elf) + 1, "is corrupt");
 		refuses_size(f, 1, "is corrupt");
 		refuses_size(f, 0, "claims to unpack to nothing");
-		refuses_size(f, GIB, "is corrupt"); /* the most that is tried */
+		refuses_size(f, RAM + 256 * MIB, "is corrupt"); /* the most that is tried */
+		refuses_size(f, RAM + 256 * MIB + 1, "needs more memory");
+		refuses_size(f, GIB, "more than 288 MiB; give more with --memory");
 		refuses_size(f, GIB + 1, "claim to unpack to 1073741825");
 		refuses_size(f, UINT32_MAX, "claim to unpack to 4294967295");
 	}
@@ -397,4 +403,84 @@ TEST(a_packed_file_of_more_than_1_gib_is_not_even_read)
 	CHECK_HAS(t.e.text, "1073741825 bytes that claim");
 	boot_test_fini(&t);
 	close(f.fd);
+}
+
+/* A small file that would fill the host's memory whatever the guest was given. */
+TEST(a_file_that_unpacks_to_much_more_than_ram_needs_more_memory)
+{
+	size_t len = RAM + 257 * MIB;
+	static struct packed p;
+	struct err e;
+	void *zeros =
+		mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	CHECK(zeros != MAP_FAILED);
+	p.len = ZSTD_compress(p.bytes, PACKED_MAX, zeros, len, 1);
+	CHECK(!ZSTD_isError(p.len));
+	CHECK_EQ(-E2BIG, load_once(p.bytes, p.len, &e));
+	CHECK_HAS(e.text,
+		  "needs more memory: it unpacks to more than 288 MiB; give more with --memory");
+	munmap(zeros, len);
+}
+
+TEST(no_machine_unpacks_more_than_1_gib)
+{
+	struct gmem m = {.n = 1, .memfd = -1, .region = {{.len = 768 * MIB - PAGE_SIZE}}};
+
+	CHECK_EQ(GIB - PAGE_SIZE, unpack_limit(&m));
+	m.region[0].len = 768 * MIB;
+	CHECK_EQ(GIB, unpack_limit(&m));
+	m.region[0].len = UINT64_MAX - 1;
+	CHECK_EQ(GIB, unpack_limit(&m));
+}
+
+static const char *said_while_loading(const void *data, size_t len)
+{
+	enum log_level before = log_level;
+	static struct capture c;
+	struct err e;
+
+	log_level = LOG_INFO;
+	capture_start(&c, STDERR_FILENO);
+	CHECK_EQ(0, load_once(data, len, &e));
+	capture_end(&c);
+	log_level = before;
+	return c.text;
+}
+
+TEST(verbose_says_what_was_loaded_where)
+{
+	struct tiny_elf k = noisy_elf();
+	static struct tiny_bz b;
+	static struct packed p;
+
+	CHECK_STR("toyvmm: kernel: ELF, loaded as it is, 64-bit entry 0x1000010, "
+		  "at 0x1000000 to 0x1200fff\n"
+		  "toyvmm: command line: console=ttyS0\n",
+		  said_while_loading(&k, sizeof(k)));
+	packed_bz(&b, &formats[0], &k, sizeof(k), sizeof(k));
+	CHECK_HAS(said_while_loading(b.bytes, b.len), "kernel: bzImage, gzip unpacked, 64-bit");
+	k.note.n_type = PVH_TYPE;
+	k.h.e_entry = 0;
+	pack_xz(&p, &k, sizeof(k));
+	CHECK_HAS(said_while_loading(p.bytes, p.len),
+		  "kernel: ELF, xz unpacked, PVH entry 0x1000020");
+}
+
+TEST(verbose_says_why_a_bzimage_unpacks_itself)
+{
+	struct tiny_elf k = tiny_elf();
+	static struct tiny_bz b;
+
+	tiny_bz(&b, "an unknown compression", 22);
+	CHECK_HAS(said_while_loading(b.bytes, b.len), "itself: its compression is unknown here\n");
+	CHECK_HAS(said_while_loading(b.bytes, b.len), "kernel: bzImage, loaded as it is, 64-bit");
+	bz_header(&b)->payload_length = 0;
+	CHECK_HAS(said_while_loading(b.bytes, b.len), "itself: its header names no payload\n");
+	tiny_elf_to_32(&k);
+	packed_bz(&b, &formats[0], &k, sizeof(k), sizeof(k));
+	CHECK_HAS(said_while_loading(b.bytes, b.len), "itself: its payload is a 32-bit kernel\n");
+	memset(&k, 'x', SELFMAG);
+	packed_bz(&b, &formats[0], &k, sizeof(k), sizeof(k));
+	CHECK_HAS(said_while_loading(b.bytes, b.len), "itself: its payload is no ELF kernel\n");
 }

@@ -376,10 +376,10 @@ TEST(wrong_values_name_option_and_value)
 	      "run", "-k", "a", "--memory=");
 	WRONG("toyvmm: --memory: '-1' is not a size: write 512M or 2G; a plain number is MiB\n",
 	      "run", "-k", "a", "-m", "-1");
-	WRONG("toyvmm: --memory: '18446744073709551615' is too much: at most 32 TiB\n", "run", "-k",
+	WRONG("toyvmm: --memory: '18446744073709551615' is too much: at most 8 TiB\n", "run", "-k",
 	      "a", "-m", "18446744073709551615");
-	WRONG("toyvmm: --memory: '18446744073709551615T' is too much: at most 32 TiB\n", "run",
-	      "-k", "a", "-m", "18446744073709551615T");
+	WRONG("toyvmm: --memory: '18446744073709551615T' is too much: at most 8 TiB\n", "run", "-k",
+	      "a", "-m", "18446744073709551615T");
 }
 
 TEST(wrong_cpu_counts_are_all_named_alike)

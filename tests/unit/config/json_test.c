@@ -174,16 +174,22 @@ TEST(json_numbers_out_of_range_are_named)
 	bad("vm.json:1: machine-config.vcpu_count: '4294967297' is not a whole number from 1 to "
 	    "255",
 	    "{\"machine-config\": {\"vcpu_count\": 4294967297}}");
-	bad("vm.json:1: machine-config.mem_size_mib: '31 MiB' is too little: at least 32 MiB",
+	bad("vm.json:1: boot-source.kernel_image_path: character 2 is a control character (0x1b); "
+	    "a file name here is one line of text",
+	    "{\"boot-source\": {\"kernel_image_path\": \"a\\u001b[2J\"}}");
+	bad("vm.json:1: serial: character 3 is a control character (0x9b); "
+	    "a file name here is one line of text",
+	    "{\"serial\": {\"serial_out_path\": \"a\\u009b\"}}");
+	bad("vm.json:1: machine-config.mem_size_mib: '31 MiB\' is too little: at least 32 MiB",
 	    "{\"machine-config\": {\"mem_size_mib\": 31}}");
 	bad("vm.json:1: machine-config.mem_size_mib: '-1 MiB' is too little: at least 32 MiB",
 	    "{\"machine-config\": {\"mem_size_mib\": -1}}");
 	bad("vm.json:1: machine-config.mem_size_mib: '9223372036854775807 MiB' is too much: at "
 	    "most "
-	    "32 TiB",
+	    "8 TiB",
 	    "{\"machine-config\": {\"mem_size_mib\": 9223372036854775807}}");
 	bad("vm.json:1: machine-config.mem_size_mib: '17592186044416 MiB' is too much: at most "
-	    "32 TiB",
+	    "8 TiB",
 	    "{\"machine-config\": {\"mem_size_mib\": 17592186044416}}");
 	bad("vm.json:1:56: too big integer near '18446744073709551615'",
 	    "{\"machine-config\": {\"mem_size_mib\": 18446744073709551615}}");

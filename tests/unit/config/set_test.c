@@ -93,13 +93,12 @@ TEST(memory_has_a_least_and_a_most)
 	config_init(&c);
 	CHECK_EQ(0, set_memory(&c, 32 * MIB, "32M", &e));
 	CHECK_EQ(32 * MIB, c.memory);
-	CHECK_EQ(0, set_memory(&c, CONFIG_MAX_MEMORY, "32T", &e));
+	CHECK_EQ(0, set_memory(&c, CONFIG_MAX_MEMORY, "8T", &e));
 	CHECK_EQ(CONFIG_MAX_MEMORY, c.memory);
 	CHECK_STR("'31M' is too little: at least 32 MiB", memory_error(31 * MIB, "31M"));
 	CHECK_STR("'0' is too little: at least 32 MiB", memory_error(0, "0"));
-	CHECK_STR("'33T' is too much: at most 32 TiB",
-		  memory_error(CONFIG_MAX_MEMORY + MIB, "33T"));
-	CHECK_STR("'x' is too much: at most 32 TiB", memory_error(UINT64_MAX, "x"));
+	CHECK_STR("'9T' is too much: at most 8 TiB", memory_error(CONFIG_MAX_MEMORY + MIB, "9T"));
+	CHECK_STR("'x' is too much: at most 8 TiB", memory_error(UINT64_MAX, "x"));
 }
 
 TEST(memory_is_whole_mib)
@@ -131,6 +130,30 @@ TEST(path_must_not_be_empty)
 	CHECK_EQ(-EINVAL, set_path(&path, "", &e));
 	CHECK_STR("the file name is empty", e.text);
 	CHECK(path == NULL);
+}
+
+TEST(path_holds_no_control_character)
+{
+	struct vm_config c;
+	char *path = NULL;
+	struct err e;
+
+	CHECK_EQ(-EINVAL, set_path(&path, "/boot/\x1b[2J", &e));
+	CHECK_STR("character 7 is a control character (0x1b); a file name here is one line of text",
+		  e.text);
+	CHECK_EQ(-EINVAL, set_path(&path, "a\nb", &e));
+	CHECK_EQ(-EINVAL, set_path(&path, "a\x9b", &e));
+	CHECK_HAS(e.text, "(0x9b)");
+	CHECK(path == NULL);
+
+	config_init(&c);
+	CHECK_EQ(-EINVAL, set_serial(&c, "file", "log\r", &e));
+	CHECK_HAS(e.text, "character 4 is a control character (0x0d)");
+	CHECK_EQ(-EINVAL, set_serial_spec(&c, "socket=\x01", &e));
+	CHECK_HAS(e.text, "character 1 is");
+	CHECK_EQ(SERIAL_STDIO, c.serial.kind);
+	CHECK(c.serial.path == NULL);
+	config_fini(&c);
 }
 
 TEST(cmdline_may_be_empty_but_holds_no_control_character)
@@ -248,11 +271,11 @@ TEST(validate_refuses_each_wrong_field)
 	CHECK_STR("256 vCPUs: 1 to 255 are possible", invalid(c));
 	c = good;
 	c.memory = 33 * MIB + 1;
-	CHECK_HAS(invalid(c), "whole MiB from 32M to 32T");
+	CHECK_HAS(invalid(c), "whole MiB from 32M to 8T");
 	c.memory = CONFIG_MAX_MEMORY + MIB;
-	CHECK_HAS(invalid(c), "whole MiB from 32M to 32T");
+	CHECK_HAS(invalid(c), "whole MiB from 32M to 8T");
 	c.memory = 31 * MIB;
-	CHECK_HAS(invalid(c), "whole MiB from 32M to 32T");
+	CHECK_HAS(invalid(c), "whole MiB from 32M to 8T");
 	c = good;
 	c.serial.kind = SERIAL_FILE;
 	CHECK_STR("the serial port's file or socket is not named", invalid(c));

@@ -149,7 +149,7 @@ TEST(load_file_refuses_what_the_file_has_not_got)
 	int fd = pattern_file(1000);
 
 	CHECK_EQ(-EIO, gmem_load_file(&m, 0x1000, fd, 0, 1001));
-	CHECK_EQ(-EIO, gmem_load_file(&m, 0x1000, fd, 1001, 0));
+	CHECK_EQ(-EIO, gmem_load_file(&m, 0x1000, fd, 1001, 1));
 	CHECK_EQ(-EIO, gmem_load_file(&m, 0x1000, fd, UINT64_MAX, 2));
 	CHECK_EQ(-EFAULT, gmem_load_file(&m, 1 * MIB - 10, fd, 0, 11));
 	CHECK_EQ(0, gmem_load_file(&m, 1 * MIB - 10, fd, 0, 10));

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make test-kernels`: Debian 12's kernel, 6.12 and 7.x, as ELF and as bzImage, with 1 and 2 vCPUs, to a login.
+
+Not part of `make test`, hence the name. The lab's emulated processor now and then corrupts a guest's RFLAGS
+(docs/lab.md). A crash that shows that is told apart by the dump's EFLAGS, printed, counted, and tried once more;
+any other failure, and a second one, fails the test.
+"""
+import os
+import re
+
+import pytest
+
+from vm import BUILD, Terminal
+
+SUITES = ("default", "bookworm-backports", "trixie-backports")
+
+# Never in a running Linux: bits 22 to 31, 15, 5 and 3 are reserved and 0, bit 1 is reserved and 1 (SDM volume 1, 3.4.3).
+ALWAYS_0, ALWAYS_1 = 0xFFC08028, 0x2
+
+
+def corrupt_flags(console):
+    """The first EFLAGS in a dump that no processor can have, if there is one."""
+    for flags in re.findall(r"(?:EFLAGS: |rflags )([0-9a-f]{8})", console):
+        value = int(flags, 16)
+        if value & ALWAYS_0 or not value & ALWAYS_1:
+            return flags
+    return None
+
+
+def boot(image, suite, cpus):
+    """One boot to a login, some work, and poweroff. None, or what the console showed when it went wrong."""
+    where = os.path.join(BUILD, "images", suite)
+    with open(os.path.join(BUILD, "test-logs", f"kernel-{suite}-{image}-{cpus}.log"), "w", encoding="utf-8") as log:
+        with Terminal("--cpus", cpus, kernel=os.path.join(where, image),
+                      initrd=os.path.join(where, "initrd.img")) as vm:
+            vm.tty.logfile_read = log
+            try:
+                vm.shell()
+                assert vm.ok("nproc") == cpus
+                assert vm.ok("head -c 100000 /dev/urandom | gzip | gunzip | wc -c") == "100000"
+                release = vm.ok("uname -r")
+                vm.send("poweroff\r")
+                assert vm.end() == 0
+                return release, None
+            except AssertionError as e:
+                log.flush()
+                with open(log.name, encoding="utf-8", errors="replace") as all_of_it:
+                    return None, f"{e}\n{all_of_it.read()}"
+
+
+@pytest.mark.parametrize("cpus", ["1", "2"])
+@pytest.mark.parametrize("image", ["vmlinux", "vmlinuz"])
+@pytest.mark.parametrize("suite", SUITES)
+def test_kernel_boots(suite, image, cpus, say):
+    os.makedirs(os.path.join(BUILD, "test-logs"), exist_ok=True)
+    release, wrong = boot(image, suite, cpus)
+    if wrong and (flags := corrupt_flags(wrong)):
+        say(f"the lab's crash, not toyvmm's: EFLAGS {flags} in {suite}/{image} with {cpus} vCPUs. Once more:\n{wrong}")
+        release, wrong = boot(image, suite, cpus)
+    assert not wrong, wrong
+    say(f"{release}, {image}, {cpus} vCPUs")
+
+
+def test_corrupt_flags_are_told_from_good_ones():
+    """The measure itself."""
+    assert corrupt_flags("RSP: 0018:ffff EFLAGS: 00010246") is None
+    assert corrupt_flags("RSP: 002b:00007ffd EFLAGS: 00000202 ORIG_RAX") is None
+    assert corrupt_flags("no dump at all") is None
+    assert corrupt_flags("EFLAGS: 00010246\nEFLAGS: c19c60a2\n") == "c19c60a2"
+    assert corrupt_flags("EFLAGS: 00000200") == "00000200"
