@@ -93,6 +93,8 @@ apt_open() {
   fi
   mkdir -p "$APT_ROOT/$suite"
   dir=$(realpath "$APT_ROOT/$suite")
+  exec 9>"$APT_ROOT/lock" # make -j opens the same state twice: one at a time
+  flock 9
   if [ ! -e "$dir/apt.conf" ]; then
     [ "$suite" = default ] || apt_write_sources "$dir/sources.list" "$suite"
     apt_write_config "$dir" "$suite"
@@ -101,4 +103,5 @@ apt_open() {
   APT_CACHE=(apt-cache -c "$dir/apt.conf")
   APT_DIR=$dir
   apt_update "$dir" "$suite"
+  flock -u 9
 }
