@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Lines for the user on standard error, each "toyvmm: ..." and whole: one write(2), from any thread, never waiting for a reader.
- * The terminal may be in raw mode, so a line ends with "\r\n" there.
+ * Lines for the user on standard error, each "toyvmm: ..." and whole: one write(2), from any thread,
+ * never waiting for a reader. The terminal may be in raw mode, so a line ends with "\r\n" there.
  */
 #pragma once
 

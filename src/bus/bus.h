@@ -30,8 +30,7 @@ struct bus_region {
 	const char *name;
 	const struct bus_ops *ops;
 	void *dev;
-	unsigned
-		width; /* widest access the device takes; wider ones are split, as ISA does. 0: any */
+	unsigned width; /* widest access it takes; wider ones are split, as ISA does. 0: any */
 };
 
 struct bus {

@@ -16,8 +16,7 @@
 #define PAGE_SIZE 4096ULL
 
 /* Below 1 MiB. */
-#define BDA_RESET_FLAG \
-	0x472ULL /* BIOS data area: "warm boot" word, written by Linux before a reset */
+#define BDA_RESET_FLAG   0x472ULL /* BIOS data area: Linux writes it before a reset */
 #define BOOT_GDT         0x500ULL
 #define BOOT_PARAMS      0x7000ULL /* Linux: the zero page. PVH: hvm_start_info */
 #define BOOT_STACK_TOP   0x8ff0ULL
