@@ -3,7 +3,7 @@
 
 BUILD  ?= build
 CC     ?= cc
-LIBS   := libzstd liblz4 liblzma zlib jansson
+LIBS   := libzstd liblz4 liblzma zlib jansson liburing
 PKG        := pkg-config --static
 PKG_SHARED := pkg-config
 # No pkg-config file in Debian: libbz2.

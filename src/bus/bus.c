@@ -31,6 +31,25 @@ static unsigned first_not_below(const struct bus *b, uint64_t addr)
 	return lo;
 }
 
+/* A doorbell that the host refuses is no failure: the write then comes as an exit. */
+static void add_doorbells(struct bus *b, struct bus_region *r)
+{
+	unsigned n = 0;
+
+	while (b->doorbells.add && n < r->n_doorbells &&
+	       b->doorbells.add(b->doorbells.arg, r->base + r->doorbell[n].off, &r->doorbell[n]) ==
+		       0)
+		n++;
+	r->n_doorbells = n;
+}
+
+static void remove_doorbells(struct bus *b, const struct bus_region *r)
+{
+	for (unsigned i = 0; i < r->n_doorbells; i++)
+		b->doorbells.remove(b->doorbells.arg, r->base + r->doorbell[i].off,
+				    &r->doorbell[i]);
+}
+
 int bus_add(struct bus *b, struct bus_region r, struct err *e)
 {
 	unsigned at;
@@ -45,6 +64,7 @@ int bus_add(struct bus *b, struct bus_region r, struct err *e)
 	} else if (b->n == BUS_MAX_REGIONS) {
 		rc = err_set(e, ENOSPC, "%s: no room for %s", b->name, r.name);
 	} else {
+		add_doorbells(b, &r);
 		memmove(&b->region[at + 1], &b->region[at], (b->n - at) * sizeof(r));
 		b->region[at] = r;
 		b->n++;
@@ -61,6 +81,7 @@ int bus_remove(struct bus *b, uint64_t base)
 	pthread_rwlock_wrlock(&b->lock);
 	at = first_not_below(b, base);
 	if (at < b->n && b->region[at].base == base) {
+		remove_doorbells(b, &b->region[at]);
 		b->n--;
 		memmove(&b->region[at], &b->region[at + 1], (b->n - at) * sizeof(b->region[0]));
 		rc = 0;

@@ -8,6 +8,11 @@
  * add, move or remove regions (a BAR) from its own write function. A vCPU that looked a region up just
  * before it moved finishes its access at the old place, as on hardware; hence a device must stay alive
  * until the vCPUs have stopped. Each device guards its own state with its own lock, taken last.
+ *
+ * A doorbell is a place in a region whose writes need no answer, only a wake-up: the host's kernel signals
+ * an eventfd and the vCPU goes on, without an exit to user space (KVM_IOEVENTFD). Doorbells come and go
+ * with their region. Where the host cannot do it, or a write does not match, the region's write function
+ * is called as for any other place: a device must handle both.
  */
 #pragma once
 
@@ -25,12 +30,30 @@ struct bus_ops {
 	void (*write)(void *dev, uint64_t off, const void *data, unsigned len);
 };
 
+struct bus_doorbell {
+	uint64_t off; /* relative to the region */
+	unsigned len; /* bytes of the write: 1, 2, 4 or 8; 0: any */
+	bool match;   /* only writes of `value` */
+	uint64_t value;
+	int fd; /* eventfd */
+};
+
+/* Who signals doorbells: the machine, by KVM. `addr` is that of the doorbell itself. 0 or -errno. */
+struct bus_doorbell_ops {
+	int (*add)(void *arg, uint64_t addr, const struct bus_doorbell *d);
+	void (*remove)(void *arg, uint64_t addr, const struct bus_doorbell *d);
+	void *arg;
+};
+
 struct bus_region {
 	uint64_t base, last; /* inclusive, so that 2^64-1 can be the last address */
 	const char *name;
 	const struct bus_ops *ops;
 	void *dev;
 	unsigned width; /* widest access it takes; wider ones are split, as ISA does. 0: any */
+	const struct bus_doorbell
+		*doorbell; /* n_doorbells of them; they live as long as the region */
+	unsigned n_doorbells;
 };
 
 struct bus {
@@ -39,6 +62,8 @@ struct bus {
 	struct bus_region region[BUS_MAX_REGIONS];
 	unsigned n;
 	atomic_ulong unclaimed; /* accesses that belonged to nobody */
+	struct bus_doorbell_ops
+		doorbells; /* set after bus_init(); add NULL: doorbells come as writes */
 };
 
 void bus_init(struct bus *b, const char *name);

@@ -7,7 +7,9 @@
 
 #include "base/base.h"
 #include "base/err.h"
+#include "config/devices.h"
 
+enum transport_kind { TRANSPORT_PCI, TRANSPORT_MMIO };
 enum serial_kind { SERIAL_STDIO, SERIAL_PTY, SERIAL_FILE, SERIAL_SOCKET, SERIAL_NONE };
 
 struct vm_config {
@@ -20,6 +22,18 @@ struct vm_config {
 		enum serial_kind kind;
 		char *path; /* SERIAL_FILE, SERIAL_SOCKET */
 	} serial;
+
+	/* Virtio devices. The lists are owned; the order is that of the options, or of the file. */
+	enum transport_kind transport;
+	struct disk_config *disk;
+	unsigned n_disks;
+	struct net_config *net;
+	unsigned n_nets;
+	struct console_config *console;
+	unsigned n_consoles;
+	struct rng_config rng;
+	struct vsock_config vsock;
+	struct balloon_config balloon;
 };
 
 #define CONFIG_DEFAULT_CMDLINE "console=ttyS0"

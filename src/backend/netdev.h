@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The host's side of a network device: frames to and from a tap interface, or a process that speaks for
+ * many (user networking, passt). A frame always has the header struct virtio_net_hdr_v1 (12 bytes, virtio 1.2,
+ * 5.1.6) in front; a back end without offloads ignores it and gives one of zeros.
+ *
+ * Threads: send and receive are called with the device's lock held; readable() and writable() by the loop
+ * thread, with no lock held.
+ */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "base/err.h"
+#include "config/devices.h"
+#include "event/loop.h"
+
+#define NETDEV_HEADER 12
+#define NETDEV_MAX_FRAME \
+	(NETDEV_HEADER + 65550) /* with segmentation offloads; else 1514 + header */
+
+struct netdev;
+
+struct netdev_front {
+	void (*readable)(void *arg, unsigned queue);
+	void (*writable)(void *arg, unsigned queue); /* after netdev_send() said -EAGAIN */
+	void *arg;
+};
+
+/* Opens all queues (pairs) that the configuration asks for. netdev_start() registers them with the loop. */
+int netdev_open(struct netdev **out, const struct net_config *config, struct loop *loop,
+		struct err *e);
+int netdev_start(struct netdev *n, struct netdev_front front, struct err *e);
+void netdev_close(struct netdev *n); /* NULL is fine */
+
+/* VIRTIO_NET_F_* bits that it can do: checksums, segmentation. */
+uint64_t netdev_features(const struct netdev *n);
+/* What the driver accepted of them. */
+void netdev_set_features(struct netdev *n, uint64_t features);
+/* Queue pairs from `pairs` on are not used by the driver now. */
+void netdev_set_queues(struct netdev *n, unsigned pairs);
+
+/* One frame. Bytes, or -EAGAIN (nothing now: readable() or writable() will be called), or -errno. */
+ssize_t netdev_send(struct netdev *n, unsigned queue, const struct iovec *iov, unsigned n_iov);
+ssize_t netdev_receive(struct netdev *n, unsigned queue, const struct iovec *iov, unsigned n_iov);
+/* No more calls of readable() until it is switched on again: there is no room for what comes. */
+void netdev_want_readable(struct netdev *n, unsigned queue, bool on);

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The driver's side of a virtio device, for unit tests: plain memory, no KVM, no thread. It lays out rings in a
+ * few MiB of fake guest RAM, offers chains, and reads what was used.
+ */
+#pragma once
+
+#include "virtio/virtio.h"
+
+#define FAKE_QUEUES     16
+#define FAKE_QUEUE_SIZE 16
+#define FAKE_RAM        (4 * MIB)
+#define FAKE_SEGS_MAX   64
+
+struct fake_seg {
+	uint64_t gpa;
+	uint32_t len;
+	bool write; /* for the device to write */
+};
+
+struct fake_queue {
+	uint64_t desc, avail, used; /* guest-physical; split ring */
+	uint16_t size, next_desc, avail_idx, used_seen;
+};
+
+struct fake_driver {
+	struct gmem mem;
+	struct loop loop;
+	struct virtio_host host; /* for the device's create function */
+	struct virtio_dev *dev;
+	struct fake_queue queue[FAKE_QUEUES];
+	uint64_t next; /* free guest memory from here on */
+	unsigned interrupts[FAKE_QUEUES], config_interrupts, resets;
+};
+
+/* RAM and loop; then the device is created with &f->host. */
+void fake_init(struct fake_driver *f);
+/* Takes the device to DRIVER_OK with all its queues, accepting `features` and VERSION_1. */
+void fake_attach(struct fake_driver *f, struct virtio_dev *dev, uint64_t features);
+/* Destroys the device, if one was attached, and all the rest. */
+void fake_fini(struct fake_driver *f);
+
+/* Fresh guest memory, zeroed; its address. And a host pointer to any of it. */
+uint64_t fake_alloc(struct fake_driver *f, uint32_t len);
+void *fake_host(struct fake_driver *f, uint64_t gpa);
+
+/* Writes one raw descriptor of a split ring. */
+void fake_desc(struct fake_driver *f, unsigned queue, uint16_t i, uint64_t gpa, uint32_t len,
+	       uint16_t flags, uint16_t next);
+/* Offers a head as it is. */
+void fake_offer(struct fake_driver *f, unsigned queue, uint16_t head);
+/* Writes a chain and offers it; its head. */
+uint16_t fake_add(struct fake_driver *f, unsigned queue, const struct fake_seg *seg, unsigned n);
+/* Rings the doorbell and lets the device work: calls its kick(). */
+void fake_kick(struct fake_driver *f, unsigned queue);
+/* Serves the loop's sources once, waiting at most `ms`; false when there was nothing. */
+bool fake_turn(struct fake_driver *f, int ms);
+/* Serves the loop until a used entry is there (5 s at most), and takes it. False: none came. */
+bool fake_wait_used(struct fake_driver *f, unsigned queue, uint16_t *head, uint32_t *len);
+/* The next used entry, if there is one. */
+bool fake_used(struct fake_driver *f, unsigned queue, uint16_t *head, uint32_t *len);
