@@ -40,7 +40,8 @@ static struct err e;
 
 static int add(struct bus *b, struct fake *f, uint64_t base, uint64_t last, unsigned width)
 {
-	return bus_add(b, (struct bus_region){base, last, "fake", &fake_ops, f, width}, &e);
+	return bus_add(b, (struct bus_region){base, last, "fake", &fake_ops, f, width, NULL, 0},
+		       &e);
 }
 
 TEST(access_is_relative_to_its_region)
