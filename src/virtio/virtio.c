@@ -316,7 +316,6 @@ static void set_half(uint64_t *address, unsigned half, uint32_t value)
 	*address = (*address & ~(0xffffffffULL << shift)) | (uint64_t)value << shift;
 }
 
-/* A queue that is enabled does not change until reset: nothing is written then. */
 static void set_field(struct virtio_dev *dev, struct vq *q, enum virtio_queue_field field,
 		      uint32_t value)
 {
@@ -348,14 +347,24 @@ static void set_field(struct virtio_dev *dev, struct vq *q, enum virtio_queue_fi
 	}
 }
 
+/*
+ * A queue that is enabled does not change until reset. A driver that gives up halfway may disable it before
+ * DRIVER_OK (4.2.2.2), when the device has not looked at it yet; enabling it validates everything anew.
+ */
 void virtio_queue_set(struct virtio_dev *dev, uint32_t queue, enum virtio_queue_field field,
 		      uint32_t value)
 {
+	struct vq *q;
+
 	if (queue >= dev->n_queues)
 		return;
 	pthread_mutex_lock(&dev->lock);
-	if (!dev->queue[queue].vq.enabled)
-		set_field(dev, &dev->queue[queue].vq, field, value);
+	q = &dev->queue[queue].vq;
+	if (!q->enabled)
+		set_field(dev, q, field, value);
+	else if (field == VQ_FIELD_ENABLE && value == 0 &&
+		 !(dev->status & VIRTIO_CONFIG_S_DRIVER_OK))
+		q->enabled = false;
 	pthread_mutex_unlock(&dev->lock);
 }
 

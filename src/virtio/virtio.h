@@ -142,7 +142,8 @@ void virtio_config_write(struct virtio_dev *dev, uint64_t off, const void *data,
 enum virtio_queue_field {
 	VQ_FIELD_MAX, /* read only */
 	VQ_FIELD_SIZE,
-	VQ_FIELD_ENABLE, /* write 1: vq_enable(); it reads back as 0 when that was refused. 0: nothing */
+	/* Write 1: vq_enable(); it reads back as 0 when that was refused. 0: disabled, before DRIVER_OK only. */
+	VQ_FIELD_ENABLE,
 	VQ_FIELD_DESC_LO,
 	VQ_FIELD_DESC_HI,
 	VQ_FIELD_DRIVER_LO,
