@@ -59,7 +59,7 @@ void chardev_arm(struct chardev *c)
 			rc = port_set(c->loop, &c->out, out);
 	}
 	if (rc < 0)
-		log_warn("serial: cannot wait for the host's side (errno %d)", -rc);
+		log_warn("serial or console: cannot wait for the host's side (errno %d)", -rc);
 }
 
 /* ---- output; the lock is held ---- */
@@ -267,16 +267,16 @@ int chardev_init(struct chardev *c, const struct chardev_ops *ops, struct loop *
 	c->timer.source.fn = timer_fired;
 	pthread_mutex_init(&c->lock, NULL);
 	if (ring_init(&c->ring, CHARDEV_RING) < 0)
-		return err_set(e, ENOMEM, "serial: out of memory");
+		return err_set(e, ENOMEM, "out of memory");
 	c->kick.source.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (c->kick.source.fd < 0)
-		return err_sys(e, "serial: eventfd");
+		return err_sys(e, "eventfd");
 	c->timer.source.fd = timer_open();
 	if (c->timer.source.fd < 0)
-		return err_sys(e, "serial: timerfd");
+		return err_sys(e, "timerfd");
 	if ((rc = port_set(loop, &c->kick, EPOLLIN)) < 0 ||
 	    (rc = port_set(loop, &c->timer, EPOLLIN)) < 0)
-		return err_set(e, -rc, "serial: epoll_ctl failed (errno %d)", -rc);
+		return err_set(e, -rc, "epoll_ctl failed (errno %d)", -rc);
 	return 0;
 }
 

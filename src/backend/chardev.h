@@ -35,14 +35,15 @@ struct chardev_front {
 };
 
 /*
- * Back ends. Each registers with the loop once chardev_start() is called.
+ * Back ends. Each registers with the loop once chardev_start() is called. The text of an error does not say
+ * whose stream it is: the caller puts that in front.
  * stdio: the keys after Ctrl-A (backend/escape.h) work where standard input is a terminal; `quit`,
  * called from the loop thread, is Ctrl-A x. The terminal's mode is backend/terminal.h's business.
  */
 int chardev_open_stdio(struct chardev **out, struct loop *loop, void (*quit)(void *arg), void *arg,
 		       struct err *e);
-/* Prints "serial: /dev/pts/N" on standard output. */
-int chardev_open_pty(struct chardev **out, struct loop *loop, struct err *e);
+/* Prints "<label>: /dev/pts/N" on standard output. */
+int chardev_open_pty(struct chardev **out, struct loop *loop, const char *label, struct err *e);
 /* Created, or emptied. No input. */
 int chardev_open_file(struct chardev **out, struct loop *loop, const char *path, struct err *e);
 /* Listens; serves one client after the other. Replaces a dead process's socket, refuses a live

@@ -26,7 +26,7 @@ static ssize_t file_write(struct chardev *c, const uint8_t *data, size_t len)
 		return n;
 	if (errno == EAGAIN || errno == EINTR || errno == EPIPE)
 		return -errno;
-	log_limited(&f->complaints, "serial: write to its file: %s", strerror(errno));
+	log_limited(&f->complaints, "serial or console: write to its file: %s", strerror(errno));
 	c->ring.dropped += len;
 	return (ssize_t)len;
 }
@@ -46,7 +46,7 @@ static int create(struct chardev **out, const struct chardev_ops *ops, struct lo
 	int rc;
 
 	if (!f)
-		return err_set(e, ENOMEM, "serial: out of memory");
+		return err_set(e, ENOMEM, "out of memory");
 	rc = chardev_init(&f->base, ops, loop, e);
 	if (rc < 0)
 		chardev_destroy(&f->base);
@@ -63,7 +63,7 @@ int chardev_open_file(struct chardev **out, struct loop *loop, const char *path,
 	int rc;
 
 	if (fd < 0)
-		return err_sys(e, "serial: cannot write to '%s'", path);
+		return err_sys(e, "cannot write to '%s'", path);
 	rc = create(out, &file_ops, loop, e);
 	if (rc < 0) {
 		close(fd);

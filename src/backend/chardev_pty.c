@@ -105,7 +105,7 @@ static int pty_start(struct chardev *c, struct err *e)
 	int rc = p->watch.fd < 0 ? 0 : loop_add(c->loop, &p->watch, EPOLLIN);
 
 	if (rc < 0)
-		return err_set(e, -rc, "serial: cannot watch the pty (errno %d)", -rc);
+		return err_set(e, -rc, "cannot watch the pty (errno %d)", -rc);
 	p->watching = p->watch.fd >= 0;
 	return 0;
 }
@@ -139,40 +139,40 @@ static void watch_readers(struct chardev_pty *p)
 	p->base.reader = p->watch.fd < 0; /* cannot tell: then somebody is there */
 }
 
-static int pty_open(struct chardev_pty *p, struct err *e)
+static int pty_open(struct chardev_pty *p, const char *label, struct err *e)
 {
 	char name[64], line[96];
 	int master = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 	int len;
 
 	if (master < 0)
-		return err_sys(e, "serial: cannot open a pty");
+		return err_sys(e, "cannot open a pty");
 	chardev_set_fds(&p->base, master, master);
 	if (grantpt(master) < 0 || unlockpt(master) < 0 ||
 	    ptsname_r(master, name, sizeof(name)) != 0)
-		return err_sys(e, "serial: cannot set up the pty");
+		return err_sys(e, "cannot set up the pty");
 	p->slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (p->slave < 0 || make_raw(p->slave) < 0)
-		return err_sys(e, "serial: %s", name);
+		return err_sys(e, "%s", name);
 	watch_readers(p);
-	len = snprintf(line, sizeof(line), "serial: %s\n", name);
+	len = snprintf(line, sizeof(line), "%s: %s\n", label, name);
 	if (write(STDOUT_FILENO, line, (size_t)len) < 0)
 		return 0; /* nobody to tell; who looks into /proc finds it */
 	return 0;
 }
 
-int chardev_open_pty(struct chardev **out, struct loop *loop, struct err *e)
+int chardev_open_pty(struct chardev **out, struct loop *loop, const char *label, struct err *e)
 {
 	struct chardev_pty *p = calloc(1, sizeof(*p));
 	int rc;
 
 	if (!p)
-		return err_set(e, ENOMEM, "serial: out of memory");
+		return err_set(e, ENOMEM, "out of memory");
 	p->slave = -1;
 	p->watch = (struct loop_source){.fd = -1, .fn = pty_opened_or_closed, .arg = p};
 	rc = chardev_init(&p->base, &pty_ops, loop, e);
 	if (rc == 0)
-		rc = pty_open(p, e);
+		rc = pty_open(p, label, e);
 	if (rc < 0)
 		chardev_destroy(&p->base);
 	else

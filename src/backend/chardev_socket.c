@@ -49,7 +49,7 @@ static void listen_for(struct chardev_socket *s, bool on)
 	if (s->listening == on)
 		return;
 	if (on && loop_add(s->base.loop, &s->listener, EPOLLIN) < 0) {
-		log_warn("serial: '%s' takes no client any more", s->addr.sun_path);
+		log_warn("serial or console: '%s' takes no client any more", s->addr.sun_path);
 		return;
 	}
 	if (!on)
@@ -97,7 +97,8 @@ static void socket_client(void *arg, uint32_t events)
 	pthread_mutex_lock(&c->lock);
 	if (fd < 0) {
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-			log_warn("serial: accept: %s; no further client", strerror(errno));
+			log_warn("serial or console: accept: %s; no further client",
+				 strerror(errno));
 			listen_for(s, false); /* EMFILE: trying again at once would spin */
 		}
 		pthread_mutex_unlock(&c->lock);
@@ -119,7 +120,7 @@ static int socket_start(struct chardev *c, struct err *e)
 	struct chardev_socket *s = sock(c);
 
 	listen_for(s, true);
-	return s->listening ? 0 : err_set(e, EIO, "serial: cannot wait for '%s'", s->addr.sun_path);
+	return s->listening ? 0 : err_set(e, EIO, "cannot wait for '%s'", s->addr.sun_path);
 }
 
 static void socket_close(struct chardev *c)
@@ -152,24 +153,22 @@ static int remove_stale(const struct sockaddr_un *addr, struct err *e)
 	int fd, rc;
 
 	if (lstat(addr->sun_path, &st) < 0)
-		return errno == ENOENT ? 0 : err_sys(e, "serial: '%s'", addr->sun_path);
+		return errno == ENOENT ? 0 : err_sys(e, "'%s'", addr->sun_path);
 	if (!S_ISSOCK(st.st_mode))
-		return err_set(e, EEXIST, "serial: '%s' exists and is not a socket",
-			       addr->sun_path);
+		return err_set(e, EEXIST, "'%s' exists and is not a socket", addr->sun_path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return err_sys(e, "serial: socket");
+		return err_sys(e, "socket");
 	rc = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ? -errno : 0;
 	close(fd);
 	if (rc == -ECONNREFUSED)
 		return unlink(addr->sun_path) < 0 && errno != ENOENT
-			       ? err_sys(e, "serial: cannot remove the old '%s'", addr->sun_path)
+			       ? err_sys(e, "cannot remove the old '%s'", addr->sun_path)
 			       : 0;
 	if (rc == 0 || rc == -EAGAIN || rc == -EPROTOTYPE)
-		return err_set(e, EADDRINUSE, "serial: '%s' is in use by another process",
-			       addr->sun_path);
+		return err_set(e, EADDRINUSE, "'%s' is in use by another process", addr->sun_path);
 	errno = -rc;
-	return err_sys(e, "serial: '%s'", addr->sun_path);
+	return err_sys(e, "'%s'", addr->sun_path);
 }
 
 static int socket_listen(struct chardev_socket *s, const char *path, struct err *e)
@@ -177,19 +176,19 @@ static int socket_listen(struct chardev_socket *s, const char *path, struct err 
 	int rc;
 
 	if (*path == '\0' || strlen(path) >= sizeof(s->addr.sun_path))
-		return err_set(e, ENAMETOOLONG, "serial: '%s': a socket's path has 1 to %zu bytes",
-			       path, sizeof(s->addr.sun_path) - 1);
+		return err_set(e, ENAMETOOLONG, "'%s': a socket's path has 1 to %zu bytes", path,
+			       sizeof(s->addr.sun_path) - 1);
 	s->addr.sun_family = AF_UNIX;
 	strcpy(s->addr.sun_path, path);
 	if ((rc = remove_stale(&s->addr, e)) < 0)
 		return rc;
 	s->listener.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (s->listener.fd < 0)
-		return err_sys(e, "serial: socket");
+		return err_sys(e, "socket");
 	if (bind(s->listener.fd, (struct sockaddr *)&s->addr, sizeof(s->addr)) < 0)
-		return err_sys(e, "serial: cannot create the socket '%s'", path);
+		return err_sys(e, "cannot create the socket '%s'", path);
 	if (lstat(path, &s->ours) < 0 || listen(s->listener.fd, 4) < 0)
-		return err_sys(e, "serial: '%s'", path);
+		return err_sys(e, "'%s'", path);
 	return 0;
 }
 
@@ -199,7 +198,7 @@ int chardev_open_socket(struct chardev **out, struct loop *loop, const char *pat
 	int rc;
 
 	if (!s)
-		return err_set(e, ENOMEM, "serial: out of memory");
+		return err_set(e, ENOMEM, "out of memory");
 	s->listener = (struct loop_source){.fd = -1, .fn = socket_client, .arg = s};
 	rc = chardev_init(&s->base, &socket_ops, loop, e);
 	if (rc == 0)

@@ -211,14 +211,14 @@ int chardev_open_stdio(struct chardev **out, struct loop *loop, void (*quit)(voi
 	int rc;
 
 	if (!s)
-		return err_set(e, ENOMEM, "serial: out of memory");
+		return err_set(e, ENOMEM, "out of memory");
 	/* First of all: a descriptor that we open could get the number of one that is closed. */
 	s->in = stream_open(STDIN_FILENO, O_RDONLY);
 	s->out = stream_open(STDOUT_FILENO, O_WRONLY);
 	rc = chardev_init(&s->base, &stdio_ops, loop, e);
 	chardev_set_fds(&s->base, s->in.fd, s->out.fd);
 	if (rc == 0 && ring_init(&s->ahead, CHARDEV_AHEAD) < 0)
-		rc = err_set(e, ENOMEM, "serial: out of memory");
+		rc = err_set(e, ENOMEM, "out of memory");
 	if (rc < 0) {
 		chardev_destroy(&s->base);
 		return rc;

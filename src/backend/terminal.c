@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -74,6 +75,18 @@ void terminal_restore(void)
 	give_back();
 	terminal.wanted = terminal.known = 0;
 	errno = saved_errno;
+}
+
+bool terminal_size(unsigned *cols, unsigned *rows)
+{
+	struct winsize size = {0};
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 &&
+	    ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0)
+		return false;
+	*cols = size.ws_col;
+	*rows = size.ws_row;
+	return size.ws_col > 0 && size.ws_row > 0;
 }
 
 void terminal_suspend(void)

@@ -19,6 +19,9 @@ int terminal_raw(struct err *e);
 /* Gives back the mode found by the first terminal_raw(). Idempotent, async-signal-safe. */
 void terminal_restore(void);
 
+/* The size of the terminal on standard output, or input. False: there is none, or it does not know. */
+MUST_CHECK bool terminal_size(unsigned *cols, unsigned *rows);
+
 /* For handlers of SIGTSTP and SIGCONT, async-signal-safe. */
 void terminal_suspend(void); /* restores, then stops the process until it is continued */
 void terminal_continue(

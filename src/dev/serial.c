@@ -424,8 +424,8 @@ int serial_create(struct serial **out, const struct irq *irq, struct chardev *c,
 	rc = loop_add(chardev_loop(c), &s->timer, EPOLLIN);
 	if (rc < 0)
 		rc = err_set(e, -rc, "serial: epoll_ctl failed (errno %d)", -rc);
-	else
-		rc = chardev_start(c, front, e);
+	else if ((rc = chardev_start(c, front, e)) < 0)
+		err_wrap(e, rc, "serial: ");
 	if (rc < 0)
 		serial_destroy(s);
 	else

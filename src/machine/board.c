@@ -32,7 +32,7 @@ static void on_quit_key(void *arg)
 	machine_stop(arg, OUTCOME_ENDED);
 }
 
-static int open_console(struct machine *m, struct err *e)
+static int open_serial_end(struct machine *m, struct err *e)
 {
 	struct chardev **out = &m->board.console;
 
@@ -40,7 +40,7 @@ static int open_console(struct machine *m, struct err *e)
 	case SERIAL_STDIO:
 		return chardev_open_stdio(out, &m->loop, on_quit_key, m, e);
 	case SERIAL_PTY:
-		return chardev_open_pty(out, &m->loop, e);
+		return chardev_open_pty(out, &m->loop, "serial", e);
 	case SERIAL_FILE:
 		return chardev_open_file(out, &m->loop, m->config->serial.path, e);
 	case SERIAL_SOCKET:
@@ -49,6 +49,13 @@ static int open_console(struct machine *m, struct err *e)
 		return chardev_open_none(out, &m->loop, e);
 	}
 	return 0;
+}
+
+static int open_console(struct machine *m, struct err *e)
+{
+	int rc = open_serial_end(m, e);
+
+	return rc < 0 ? err_wrap(e, rc, "serial: ") : 0;
 }
 
 static int create_serial(struct machine *m, struct err *e)

@@ -123,6 +123,42 @@ int gmem_write(const struct gmem *m, uint64_t gpa, const void *src, uint64_t len
 	return 0;
 }
 
+static bool inside(const struct gmem_region *r, const uint8_t *host, uint64_t len)
+{
+	uint64_t off = (uint64_t)((uintptr_t)host - (uintptr_t)r->host);
+
+	return host >= r->host && off <= r->len && len <= r->len - off;
+}
+
+/*
+ * Private RAM: the pages are dropped (MADV_DONTNEED). Shared RAM: other processes map the same pages, so a hole
+ * is punched into the memfd (MADV_REMOVE), else they would come back with their content.
+ *
+ * A part of a huge page: the host splits the mapping at once and the page itself, whose memory it then gets
+ * back, when it is short of memory. From then on small pages are there, until khugepaged finds time to join them;
+ * it may bring discarded pages back by that (docs/balloon.md).
+ */
+int gmem_discard(const struct gmem *m, void *slice, uint64_t len)
+{
+	int how = m->memfd < 0 ? MADV_DONTNEED : MADV_REMOVE;
+	uint8_t *host = slice;
+
+	for (unsigned i = 0; i < m->n; i++) {
+		const struct gmem_region *r = &m->region[i];
+		uint64_t off, from, to;
+
+		if (!inside(r, host, len))
+			continue;
+		off = (uint64_t)(host - r->host);
+		from = align_up(off, PAGE_SIZE); /* a region is made of whole pages: no wrap */
+		to = align_down(off + len, PAGE_SIZE);
+		if (from >= to)
+			return 0;
+		return madvise(r->host + from, to - from, how) < 0 ? -errno : 0;
+	}
+	return -EFAULT;
+}
+
 /*
  * Read, not mapped into guest RAM: a mapping would cost the guest one to three faults for each 4 KiB
  * it touches, and a file that is overwritten while the VM runs would change or kill the guest

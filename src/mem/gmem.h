@@ -51,6 +51,13 @@ MUST_CHECK int gmem_read(const struct gmem *m, uint64_t gpa, void *dst, uint64_t
 MUST_CHECK int gmem_write(const struct gmem *m, uint64_t gpa, const void *src, uint64_t len);
 
 /*
+ * Gives the host's memory behind the whole pages inside [slice, slice + len) back to the host; the guest finds
+ * zeroes there when it touches them again. `slice` comes from gmem_slice() or a virtqueue. 0; -EFAULT where that
+ * is not inside one region of RAM; -errno where the host refused (locked pages: the content may be left).
+ */
+MUST_CHECK int gmem_discard(const struct gmem *m, void *slice, uint64_t len);
+
+/*
  * Reads `len` bytes of a file, from `offset` on, to `gpa`. 0; -EFAULT outside RAM, -EIO when the file
  * is shorter than that, -errno of reading it. The file may change afterwards.
  */

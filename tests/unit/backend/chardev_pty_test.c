@@ -14,11 +14,11 @@ static void open_pty(struct fake *f, char name[64])
 	fflush(stdout);
 	CHECK_EQ(0, pipe(p));
 	dup2(p[1], STDOUT_FILENO);
-	rc = chardev_open_pty(&f->c, &f->loop, &f->e);
+	rc = chardev_open_pty(&f->c, &f->loop, "console 2", &f->e);
 	dup2(saved, STDOUT_FILENO);
 	CHECK_EQ(0, rc);
 	CHECK(read(p[0], line, sizeof(line) - 1) > 0);
-	CHECK_EQ(1, sscanf(line, "serial: %63s\n", name));
+	CHECK_EQ(1, sscanf(line, "console 2: %63s\n", name));
 	CHECK_EQ('\n', line[strlen(line) - 1]);
 	close(p[0]), close(p[1]), close(saved);
 	fake_start(f);

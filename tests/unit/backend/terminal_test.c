@@ -243,3 +243,27 @@ TEST(terminal_is_not_touched_when_it_ends_in_the_background)
 {
 	in_session(ends_in_background);
 }
+
+static int tells_its_size(void)
+{
+	struct winsize size = {.ws_col = 132, .ws_row = 43};
+	unsigned cols = 0, rows = 0;
+
+	EXPECT(ioctl(STDIN_FILENO, TIOCSWINSZ, &size) == 0);
+	dup2(STDIN_FILENO, STDOUT_FILENO);
+	EXPECT(terminal_size(&cols, &rows) && cols == 132 && rows == 43);
+	close(STDOUT_FILENO); /* output goes elsewhere: the one on input counts */
+	cols = rows = 0;
+	EXPECT(terminal_size(&cols, &rows) && cols == 132 && rows == 43);
+	size = (struct winsize){0}; /* one that does not know */
+	EXPECT(ioctl(STDIN_FILENO, TIOCSWINSZ, &size) == 0);
+	EXPECT(!terminal_size(&cols, &rows));
+	close(STDIN_FILENO);
+	EXPECT(!terminal_size(&cols, &rows));
+	return 0;
+}
+
+TEST(the_terminals_size_is_that_of_output_or_input)
+{
+	in_session(tells_its_size);
+}

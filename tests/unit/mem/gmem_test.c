@@ -177,3 +177,86 @@ TEST(more_than_the_address_space_is_an_error_with_a_text)
 	CHECK(gmem_create(&m, 1ULL << 62, false, &e) < 0);
 	CHECK_HAS(e.text, "memory: cannot reserve");
 }
+
+/* Bytes of the pages from `gpa` on that the host has memory for. */
+static unsigned resident(const struct gmem *m, uint64_t gpa, unsigned pages)
+{
+	unsigned char vec[16];
+	unsigned n = 0;
+
+	CHECK(pages <= sizeof(vec));
+	CHECK_EQ(0, mincore(gmem_slice(m, gpa, pages * PAGE_SIZE), pages * PAGE_SIZE, vec));
+	for (unsigned i = 0; i < pages; i++)
+		n += vec[i] & 1;
+	return n;
+}
+
+static void check_discard(bool shared)
+{
+	struct gmem m;
+	uint8_t *host;
+
+	CHECK_EQ(0, gmem_create(&m, 4 * MIB, shared, &e));
+	/* Small pages, so that it shows which are there. */
+	CHECK_EQ(0, madvise(gmem_slice(&m, 0, 4 * MIB), 4 * MIB, MADV_NOHUGEPAGE));
+	host = gmem_slice(&m, 0x10000, 8 * PAGE_SIZE);
+	memset(host, 0xaa, 8 * PAGE_SIZE);
+	CHECK_EQ(8, resident(&m, 0x10000, 8));
+	CHECK_EQ(0, gmem_discard(&m, host + 2 * PAGE_SIZE, 3 * PAGE_SIZE));
+	CHECK_EQ(5, resident(&m, 0x10000, 8));
+	for (unsigned i = 0; i < 8 * PAGE_SIZE; i++)
+		CHECK_EQ(i / PAGE_SIZE >= 2 && i / PAGE_SIZE < 5 ? 0 : 0xaa, host[i]);
+	host[2 * PAGE_SIZE] = 1; /* and it is there again */
+	CHECK_EQ(1, host[2 * PAGE_SIZE]);
+	gmem_destroy(&m);
+}
+
+TEST(discarded_pages_are_the_hosts_again_and_read_as_zero)
+{
+	check_discard(false);
+	check_discard(true);
+}
+
+TEST(discard_of_shared_ram_is_seen_by_other_mappings)
+{
+	struct gmem m;
+	uint8_t byte = 1;
+
+	CHECK_EQ(0, gmem_create(&m, 1 * MIB, true, &e));
+	*(uint8_t *)gmem_slice(&m, 0x5000, 1) = 0x5a;
+	CHECK_EQ(0, gmem_discard(&m, gmem_slice(&m, 0x5000, PAGE_SIZE), PAGE_SIZE));
+	CHECK_EQ(1, pread(m.memfd, &byte, 1, 0x5000));
+	CHECK_EQ(0, byte);
+	gmem_destroy(&m);
+}
+
+TEST(discard_spares_a_page_that_is_only_touched_in_part)
+{
+	struct gmem m = ram_of(1 * MIB);
+	uint8_t *host = gmem_slice(&m, 0x4000, 4 * PAGE_SIZE);
+
+	memset(host, 0xaa, 4 * PAGE_SIZE);
+	CHECK_EQ(0, gmem_discard(&m, host + 1, 3 * PAGE_SIZE - 2));
+	CHECK_EQ(0xaa, host[PAGE_SIZE - 1]);
+	CHECK_EQ(0, host[PAGE_SIZE]);
+	CHECK_EQ(0, host[2 * PAGE_SIZE - 1]);
+	CHECK_EQ(0xaa, host[2 * PAGE_SIZE]);
+	CHECK_EQ(0, gmem_discard(&m, host + 1, PAGE_SIZE - 1));
+	CHECK_EQ(0, gmem_discard(&m, host, 0));
+	CHECK_EQ(0xaa, host[0]);
+	gmem_destroy(&m);
+}
+
+TEST(discard_refuses_what_is_not_guest_ram)
+{
+	struct gmem m = ram_of(1 * MIB);
+	uint8_t *host = gmem_slice(&m, 0, 1 * MIB);
+	static uint8_t ours[3 * 4096];
+
+	CHECK_EQ(-EFAULT, gmem_discard(&m, ours, sizeof(ours)));
+	CHECK_EQ(-EFAULT, gmem_discard(&m, host - PAGE_SIZE, 2 * PAGE_SIZE));
+	CHECK_EQ(-EFAULT, gmem_discard(&m, host + 1 * MIB - PAGE_SIZE, 2 * PAGE_SIZE));
+	CHECK_EQ(-EFAULT, gmem_discard(&m, host + PAGE_SIZE, UINT64_MAX));
+	CHECK_EQ(0, gmem_discard(&m, host, 1 * MIB));
+	gmem_destroy(&m);
+}
