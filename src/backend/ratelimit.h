@@ -13,12 +13,23 @@
 #include "config/devices.h"
 #include "event/loop.h"
 
+/* One bucket, on a clock of the caller's (nanoseconds): no system call in here. */
 struct bucket {
-	struct bucket_config config;
-	int64_t tokens; /* negative: a debt */
-	uint64_t burst; /* what is left of one_time_burst */
-	int64_t last_ns;
+	struct bucket_config config; /* size 0: no limit */
+	int64_t tokens;              /* negative: a debt */
+	uint64_t burst;              /* what is left of one_time_burst */
+	uint64_t from_burst;         /* what the last take took of it */
+	int64_t last_ns;             /* tokens are counted up to here */
 };
+
+/* Full. A size or a refill time of 0: no limit. */
+void bucket_init(struct bucket *b, const struct bucket_config *config, int64_t now_ns);
+/* How long until `n` tokens can be taken. 0: now. */
+int64_t bucket_wait_ns(struct bucket *b, uint64_t n, int64_t now_ns);
+/* Takes `n` tokens; only after bucket_wait_ns() said 0 for this `n` at this time. */
+void bucket_take(struct bucket *b, uint64_t n);
+/* Puts back what the last take took. */
+void bucket_give_back(struct bucket *b, uint64_t n);
 
 struct ratelimit {
 	struct bucket bandwidth, ops;
@@ -26,12 +37,14 @@ struct ratelimit {
 	struct loop *loop;
 	void (*resume)(void *arg);
 	void *arg;
-	bool armed;
+	int64_t deadline_ns; /* the timer's; 0: not armed. Atomic: the timer's handler has no lock */
 };
 
-/* `resume` is called by the loop thread once tokens are there after ratelimit_take() said no. No limit: no timer. */
+/* `resume` is called by the loop thread, with no lock held, once tokens are there after ratelimit_take()
+ * said no. No limit: no timer. */
 int ratelimit_init(struct ratelimit *r, const struct limit_config *config, struct loop *loop,
 		   void (*resume)(void *arg), void *arg, struct err *e);
+/* Also for one that is all zeros or whose init failed. */
 void ratelimit_fini(struct ratelimit *r);
 /* Takes one operation of `bytes` bytes, from both buckets or from none. False: not now; resume() will come. */
 MUST_CHECK bool ratelimit_take(struct ratelimit *r, uint64_t bytes);
