@@ -8,6 +8,7 @@
  * submitted. Once a flush has failed all later ones fail: the kernel may have dropped what it could not
  * write. Short transfers are continued, EINTR and EAGAIN repeated; what is left is an errno of the request.
  * The image is locked (F_OFD_SETLK: shared for reading, exclusive for writing) before anything is read.
+ * DISK_DISCARD is a hint: -EOPNOTSUPP where the file cannot do it, and nothing has happened then.
  *
  * Threads: disk_submit(), disk_commit() and disk_reap() are called with one lock of the caller's held (a
  * virtio device's); completions are reaped by whoever calls disk_reap() or disk_drain(), so done() too runs
@@ -25,21 +26,26 @@
 
 enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD, DISK_WRITE_ZEROES };
 
-/* The caller's, until done(). offset and length are in bytes and inside the disk: the caller checks. */
+/*
+ * The disk's from disk_submit() until done(). offset and length are in bytes and inside the disk: the caller
+ * checks. The buffers' lengths add up to `len`.
+ */
 struct disk_request {
 	enum disk_op op;
 	uint64_t offset, len;
-	struct iovec
-		*iov; /* DISK_READ, DISK_WRITE: of `len` bytes in all; may be changed by the disk */
+	struct iovec *iov; /* DISK_READ, DISK_WRITE; changed by the disk */
 	unsigned n_iov;
 	bool may_unmap; /* DISK_WRITE_ZEROES: a hole will do */
-	/* 0, or -errno: -ENOSPC, -EIO... The request is the caller's again. */
+	/* 0, or -errno: -ENOSPC, -EIO... The request is the caller's again. It may submit another one. */
 	void (*done)(struct disk_request *r, int error);
 
-	/* The disk's. */
-	struct disk *disk;
+	/* The disk's own. */
 	struct disk_request *next;
-	uint64_t progress;
+	uint64_t progress; /* bytes done */
+	unsigned tries;    /* calls without progress */
+	bool by_hand;      /* zeros are written: the file system has no better way */
+	bool buffered;     /* not by O_DIRECT after all */
+	int error;
 };
 
 struct disk;
@@ -51,8 +57,14 @@ int disk_open(struct disk **out, const struct disk_config *config, struct loop *
 void disk_close(struct disk *d);
 
 uint64_t disk_size(const struct disk *d); /* bytes, a multiple of DISK_SECTOR */
-/* Looks at the file again; true when its size changed. */
+/* Looks at the file again; true when its size changed. The base of an overlay does not change. */
 bool disk_rescan(struct disk *d);
+/*
+ * From now on the loop thread calls changed(arg), with no lock held, when another process may have changed the
+ * file's size: when one that had opened it for writing closes it. Never for our own writes. Where the host has
+ * no inotify watch left, that is logged and nothing is watched.
+ */
+void disk_watch(struct disk *d, void (*changed)(void *arg), void *arg);
 bool disk_readonly(const struct disk *d);
 bool disk_can_discard(const struct disk *d);
 /* What it likes to be read and written in, in bytes: at least DISK_SECTOR. */
@@ -62,7 +74,10 @@ unsigned disk_block_size(const struct disk *d);
 void disk_submit(struct disk *d, struct disk_request *r);
 /* Starts all that is queued: one system call for a batch. */
 void disk_commit(struct disk *d);
-/* Calls done() of whatever is finished. The number of requests. */
+/*
+ * Calls done() of whatever is finished. The number of requests. Worth a try right after disk_commit(): what the
+ * page cache could answer is finished by then. Follow it by disk_commit() where done() may submit more.
+ */
 unsigned disk_reap(struct disk *d);
 /* Waits until nothing is in flight, and reaps it. Needs no other thread. */
 void disk_drain(struct disk *d);

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Engine: io_uring, one ring a disk. A batch of requests is one io_uring_enter(2); what the page cache can
+ * answer is finished when that returns. The ring's descriptor itself is watched by the loop, so a completion
+ * needs no call but the epoll_wait() that tells it.
+ *
+ * At most CQ_LEN requests are in the ring, so its completions never overflow; others wait in `backlog`.
+ */
+#include <errno.h>
+#include <liburing.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "backend/disk_impl.h"
+#include "base/log.h"
+
+#define SQ_LEN       128
+#define CQ_LEN       (2 * SQ_LEN) /* the kernel's choice for SQ_LEN */
+#define SUBMIT_TRIES 1000
+
+enum { FILE_BUFFERED, FILE_DIRECT, N_FILES }; /* registered files */
+
+struct uring {
+	struct io_uring ring;
+	struct disk_list backlog;
+	unsigned n_ring; /* in the ring, not reaped */
+	struct log_limit log;
+};
+
+static void on_event(void *arg, uint32_t events)
+{
+	struct disk *d = arg;
+
+	(void)events;
+	d->ready(d->arg);
+}
+
+static void prepare(struct disk *d, struct io_uring_sqe *sqe, struct disk_request *r)
+{
+	struct disk_call c;
+	int file;
+
+	disk_call_next(&d->file, r, &c);
+	file = c.direct ? FILE_DIRECT : FILE_BUFFERED;
+	switch (c.kind) {
+	case CALL_NONE:
+		io_uring_prep_nop(sqe);
+		break;
+	case CALL_READ:
+		if (c.n_iov == 1)
+			io_uring_prep_read(sqe, file, c.iov->iov_base, (unsigned)c.iov->iov_len,
+					   c.offset);
+		else
+			io_uring_prep_readv(sqe, file, c.iov, c.n_iov, c.offset);
+		break;
+	case CALL_WRITE:
+		if (c.n_iov == 1)
+			io_uring_prep_write(sqe, file, c.iov->iov_base, (unsigned)c.iov->iov_len,
+					    c.offset);
+		else
+			io_uring_prep_writev(sqe, file, c.iov, c.n_iov, c.offset);
+		break;
+	case CALL_SYNC:
+		io_uring_prep_fsync(sqe, file, IORING_FSYNC_DATASYNC);
+		break;
+	case CALL_ALLOCATE:
+		io_uring_prep_fallocate(sqe, file, c.mode, (off_t)c.offset, (off_t)c.len);
+		break;
+	}
+	if (c.kind != CALL_NONE)
+		io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
+	io_uring_sqe_set_data(sqe, r);
+}
+
+/* Out of memory in the kernel is the only failure to expect, and passes. Completions bring us here again. */
+static void enter(struct disk *d, struct uring *u)
+{
+	for (unsigned tries = 0; io_uring_sq_ready(&u->ring) > 0 && tries < SUBMIT_TRIES; tries++) {
+		int rc = io_uring_submit(&u->ring);
+
+		if (rc >= 0 || rc == -EINTR)
+			continue;
+		if (u->n_ring > io_uring_sq_ready(&u->ring))
+			return;
+		if (tries == SUBMIT_TRIES - 1)
+			log_limited(&u->log, "disk '%s': io_uring_enter fails (%d)", d->path, rc);
+		sched_yield();
+	}
+}
+
+static void uring_submit(struct disk *d, struct disk_request *r)
+{
+	disk_list_add(&((struct uring *)d->engine)->backlog, r);
+}
+
+static void uring_commit(struct disk *d)
+{
+	struct uring *u = d->engine;
+
+	while (u->backlog.head && u->n_ring < CQ_LEN) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&u->ring);
+
+		if (!sqe) {
+			enter(d, u);
+			sqe = io_uring_get_sqe(&u->ring);
+		}
+		if (!sqe)
+			return;
+		prepare(d, sqe, disk_list_take(&u->backlog));
+		u->n_ring++;
+	}
+	enter(d, u);
+}
+
+static unsigned uring_reap(struct disk *d)
+{
+	struct uring *u = d->engine;
+	struct io_uring_cqe *cqe;
+	unsigned n = 0;
+
+	/* Bounded: what done() submits is not started here. */
+	while (io_uring_peek_cqe(&u->ring, &cqe) == 0) {
+		struct disk_request *r = io_uring_cqe_get_data(cqe);
+		int result = cqe->res;
+
+		io_uring_cqe_seen(&u->ring, cqe);
+		u->n_ring--;
+		if (disk_call_result(&d->file, r, result)) {
+			disk_finish(d, r);
+			n++;
+		} else {
+			disk_list_add(&u->backlog, r);
+		}
+	}
+	if (u->backlog.head)
+		uring_commit(d);
+	return n;
+}
+
+static void uring_wait(struct disk *d)
+{
+	struct uring *u = d->engine;
+	struct io_uring_cqe *cqe;
+
+	uring_commit(d);
+	if (u->n_ring > io_uring_sq_ready(&u->ring))
+		while (io_uring_wait_cqe(&u->ring, &cqe) == -EINTR)
+			;
+}
+
+static int register_files(struct disk *d, struct uring *u)
+{
+	int files[N_FILES] = {d->file.fd, d->file.direct_fd};
+
+	return io_uring_register_files(&u->ring, files, N_FILES);
+}
+
+static int uring_open(struct disk *d, struct err *e)
+{
+	/* The kernel need not interrupt us for each completion; 5.19 and later. */
+	struct io_uring_params p = {.flags = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG};
+	struct uring *u = calloc(1, sizeof(*u));
+	int rc;
+
+	if (!u)
+		return err_set(e, ENOMEM, "out of memory");
+	rc = io_uring_queue_init_params(SQ_LEN, &u->ring, &p);
+	if (rc == -EINVAL) {
+		p = (struct io_uring_params){0};
+		rc = io_uring_queue_init_params(SQ_LEN, &u->ring, &p);
+	}
+	if (rc < 0) {
+		free(u);
+		errno = -rc;
+		return err_sys(e, "the host has no io_uring for us (engine=threads does without)");
+	}
+	d->engine = u;
+	rc = register_files(d, u);
+	if (rc < 0) {
+		errno = -rc;
+		return err_sys(e, "io_uring: register files");
+	}
+	d->source = (struct loop_source){.fd = u->ring.ring_fd, .fn = on_event, .arg = d};
+	if (loop_add(d->loop, &d->source, EPOLLIN) < 0) {
+		d->source.fd = -1;
+		return err_set(e, ENOSPC, "epoll_ctl failed");
+	}
+	return 0;
+}
+
+static void uring_close(struct disk *d)
+{
+	struct uring *u = d->engine;
+
+	if (!u)
+		return;
+	if (d->source.fd >= 0)
+		loop_remove(d->loop, &d->source);
+	d->source.fd = -1;
+	io_uring_queue_exit(&u->ring);
+	free(u);
+	d->engine = NULL;
+}
+
+const struct disk_engine_ops disk_uring_ops = {
+	.name = "io_uring",
+	.open = uring_open,
+	.close = uring_close,
+	.submit = uring_submit,
+	.commit = uring_commit,
+	.reap = uring_reap,
+	.wait = uring_wait,
+};
