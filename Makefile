@@ -39,7 +39,7 @@ else
 SAY = :
 endif
 
-include mk/deps.mk
+include mk/deps.mk mk/slirp.mk
 include mk/images.mk mk/lab.mk mk/test.mk mk/bench.mk
 
 .DEFAULT_GOAL := all

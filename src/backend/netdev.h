@@ -24,10 +24,14 @@ struct netdev;
 struct netdev_front {
 	void (*readable)(void *arg, unsigned queue);
 	void (*writable)(void *arg, unsigned queue); /* after netdev_send() said -EAGAIN */
+	void (*link)(void *arg, bool up);            /* the other side has gone: false, once */
 	void *arg;
 };
 
-/* Opens all queues (pairs) that the configuration asks for. netdev_start() registers them with the loop. */
+/*
+ * Opens all queues (pairs) that the configuration asks for. netdev_start() registers them with the loop;
+ * readable() is off until netdev_want_readable().
+ */
 int netdev_open(struct netdev **out, const struct net_config *config, struct loop *loop,
 		struct err *e);
 int netdev_start(struct netdev *n, struct netdev_front front, struct err *e);
@@ -40,7 +44,11 @@ void netdev_set_features(struct netdev *n, uint64_t features);
 /* Queue pairs from `pairs` on are not used by the driver now. */
 void netdev_set_queues(struct netdev *n, unsigned pairs);
 
-/* One frame. Bytes, or -EAGAIN (nothing now: readable() or writable() will be called), or -errno. */
+/*
+ * One frame. Bytes, header included; -EAGAIN (nothing now: readable() or writable() will be called); or
+ * another -errno: that frame is lost. A frame longer than the buffers is cut off, and the result is then
+ * their whole length: who wants to notice offers a byte more than the longest frame he takes.
+ */
 ssize_t netdev_send(struct netdev *n, unsigned queue, const struct iovec *iov, unsigned n_iov);
 ssize_t netdev_receive(struct netdev *n, unsigned queue, const struct iovec *iov, unsigned n_iov);
 /* No more calls of readable() until it is switched on again: there is no room for what comes. */
