@@ -63,7 +63,7 @@ int pci_add_cap(struct pci_dev *d, const void *cap, unsigned len)
 {
 	unsigned at = d->cap_end;
 
-	if (len > PCI_CONFIG_LEN - at || len < PCI_CAP_SIZEOF)
+	if (len > PCI_CONFIG_LEN - at || len < PCI_CAP_FLAGS)
 		return -ENOSPC;
 	d->config[last_link(d)] = (uint8_t)at;
 	memcpy(d->config + at, cap, len);
