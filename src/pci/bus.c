@@ -34,7 +34,7 @@ static void function_write(struct pci_bus *b, uint64_t function, unsigned off, c
 {
 	struct pci_dev *d = find(b, function);
 
-	if (d && len <= PCI_FUNCTION_LEN - off)
+	if (d)
 		pci_config_write(d, off, data, len);
 }
 

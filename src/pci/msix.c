@@ -112,9 +112,10 @@ void msix_raise(struct msix *x, unsigned v)
 
 /* The table and the pending bits, as the guest sees them. */
 
+/* `size` is a multiple of 8: what is aligned and begins inside ends inside. */
 static bool is_whole(uint64_t off, unsigned len, uint64_t size)
 {
-	return (len == 4 || len == 8) && off % len == 0 && off < size && len <= size - off;
+	return (len == 4 || len == 8) && off % len == 0 && off < size;
 }
 
 static uint32_t entry_get(const struct vector *v, unsigned off)
@@ -185,7 +186,7 @@ void msix_table_write(struct msix *x, uint64_t off, const void *data, unsigned l
 void msix_pba_read(struct msix *x, uint64_t off, void *data, unsigned len)
 {
 	memset(data, 0, len);
-	if (!is_whole(off, len, align_up(x->n, 64) / 8))
+	if (!is_whole(off, len, sizeof(x->pending)))
 		return;
 	pthread_mutex_lock(&x->lock);
 	memcpy(data, (const uint8_t *)x->pending + off, len); /* little-endian, as the host */

@@ -293,6 +293,43 @@ TEST(bar_in_anothers_way_gives_place_when_it_leaves)
 	rig_fini(&r);
 }
 
+TEST(place_that_a_bar_has_left_is_no_longer_its_own)
+{
+	start();
+	fake_pci_init(&r.fake[2]);
+	fake_pci_bar(&r.fake[2], 5, 16);
+	add_fake(2);
+	set_command(&r, 1, MEM);
+	set_command(&r, 2, MEM);
+	write_bar(&r, 1, 0, 0);
+	write_bar(&r, 2, 5, WINDOW32);
+	for (unsigned pass = 0; pass < 2; pass++) { /* whoever is written to */
+		CHECK_EQ(0x15, peek(&r.mmio, WINDOW32));
+		set_command(&r, 1, pass ? MEM : 0);
+		write_bar(&r, 1, 0, pass ? 0 : 0x1000);
+	}
+	CHECK_EQ(0x15, peek(&r.mmio, WINDOW32));
+	rig_fini(&r);
+}
+
+TEST(tiny_port_bar_may_be_at_any_multiple_of_its_size)
+{
+	rig_init(&r);
+	fake_pci_init(&r.fake[1]);
+	fake_pci_bar(&r.fake[1], 0, 4)->io = true;
+	add_fake(1);
+	set_command(&r, 1, IO);
+	for (uint32_t at = WINDOW_IO; at < WINDOW_IO + 64; at += 4) {
+		write_bar(&r, 1, 0, at | 2); /* bit 1 is reserved */
+		CHECK_EQ(at | 1, read_bar(&r, 1, 0));
+		CHECK_EQ(0x10, peek(&r.pio, at));
+		CHECK_EQ(0, r.fake[1].off);
+		CHECK_EQ(0xff, peek(&r.pio, at - 1));
+		CHECK_EQ(0xff, peek(&r.pio, at + 4));
+	}
+	rig_fini(&r);
+}
+
 TEST(two_bars_can_change_places_in_one_access)
 {
 	rig_init(&r);

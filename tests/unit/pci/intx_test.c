@@ -54,6 +54,17 @@ TEST(every_slot_drives_the_line_of_the_swizzle_and_no_other)
 	rig_fini(&r);
 }
 
+TEST(lines_do_not_depend_on_each_other)
+{
+	fill_bus();
+	for (unsigned slot = 1; slot <= 4; slot++)
+		pci_set_intx(dev(slot), true);
+	CHECK_EQ(4, r.line_changes);
+	pci_set_intx(dev(2), false);
+	CHECK(r.line[0] && r.line[1] && !r.line[2] && r.line[3]);
+	rig_fini(&r);
+}
+
 TEST(interrupt_disable_lowers_the_line_but_not_the_status_bit)
 {
 	fill_bus();
