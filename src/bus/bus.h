@@ -38,7 +38,11 @@ struct bus_doorbell {
 	int fd; /* eventfd */
 };
 
-/* Who signals doorbells: the machine, by KVM. `addr` is that of the doorbell itself. 0 or -errno. */
+/*
+ * Who signals doorbells: the machine, by KVM. `addr` is that of the doorbell itself. Called with the table
+ * locked, one at a time: must not call back. add: 0 or -errno; after the first refusal the region's other
+ * doorbells are not tried, since what is refused is a kind of host or one more of a limited number.
+ */
 struct bus_doorbell_ops {
 	int (*add)(void *arg, uint64_t addr, const struct bus_doorbell *d);
 	void (*remove)(void *arg, uint64_t addr, const struct bus_doorbell *d);

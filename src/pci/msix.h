@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * MSI-X (PCI 3.0, 6.8.2): a table of messages in a BAR, one a vector, each with a mask; and the pending
- * bits. Each vector has an eventfd, which the machine turns into the message while it is unmasked.
+ * bits. A vector gets an eventfd and a route, which turns it into the message, when it is first unmasked
+ * while MSI-X is enabled: an unused one costs nothing. Masking is done here, by not writing the eventfd, so
+ * that it takes no system call; the route is told only of a new address or data.
  *
- * Lock: the msix's own, taken last. Table and PBA accesses come from vCPU threads, msix_raise() from any.
+ * Lock: the msix's own, taken last; the router is called with it held. Table and PBA accesses come from vCPU
+ * threads without the PCI bus's lock, msix_raise() from any thread.
  */
 #pragma once
 
@@ -18,8 +21,9 @@
 struct msix;
 
 /*
- * Adds the capability to *d: `vectors` entries, the table at `table_off` in BAR `bar`, the PBA at `pba_off`.
- * The BAR's own functions call msix_table_* and msix_pba_read for these places.
+ * Adds the capability to *d: `vectors` entries (1 to MSIX_MAX), the table at `table_off` in BAR `bar`, the PBA
+ * at `pba_off`, both multiples of 8. The BAR's own functions call msix_table_* and msix_pba_read for these
+ * places; writes to the PBA are lost. Before pci_add(); *d and *router outlive it. -EINVAL, -ENOSPC, -ENOMEM.
  */
 int msix_create(struct msix **out, struct pci_dev *d, const struct msi_router *router,
 		unsigned vectors, unsigned bar, uint32_t table_off, uint32_t pba_off,
@@ -36,8 +40,11 @@ void msix_config_written(struct msix *x, unsigned off, unsigned len);
 
 /* MSI-X is enabled: INTx must not be used. */
 bool msix_enabled(struct msix *x);
-/* One message of vector `v`, now or when it is unmasked. A vector out of range does nothing. */
+/*
+ * One message of vector `v`: now, or, if it or the function is masked, when it is unmasked (the pending bit).
+ * While MSI-X is disabled, or for a vector out of range, it does nothing.
+ */
 void msix_raise(struct msix *x, unsigned v);
 unsigned msix_vectors(const struct msix *x);
-/* Back to the state after reset: disabled, all entries masked. */
+/* Back to the state after reset: disabled, all entries 0 and masked. PCI bus's lock held. */
 void msix_reset(struct msix *x);

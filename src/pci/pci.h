@@ -7,9 +7,10 @@
  * writable bits. Configuration accesses come from vCPU threads and are served one at a time under the bus's
  * lock; BAR accesses go through the MMIO or I/O port bus straight to the device, without that lock. The
  * guest may move a BAR at any time: it is taken off the bus and put at its new place, doorbells included.
- * Where it may not be (over RAM, another BAR, outside the windows) it is nowhere until moved again.
+ * Where it may not be (outside the windows, hence also over RAM; over another region) it is nowhere until
+ * it is moved again or what is in its way has gone.
  *
- * Locks: the PCI bus's is taken first, then a device's own, or the table lock of a struct bus.
+ * Locks: the PCI bus's is taken first, then a device's own, or the table lock of a struct bus, or intx_lock.
  */
 #pragma once
 
@@ -29,15 +30,16 @@
 /* What a BAR is, filled in by the device; `at` and `mapped` are pci's. */
 struct pci_bar {
 	const char *name;
-	uint64_t size; /* bytes, a power of two, at least 16; 0: there is none */
+	uint64_t size; /* bytes, a power of two, at least 16 (I/O: 4 to 256); 0: there is none */
 	bool is_64;    /* takes the next BAR's register too */
 	bool prefetchable;
+	bool io; /* in the space of the I/O ports; then neither of the two above */
 	const struct bus_ops *ops;
 	void *dev;
 	const struct bus_doorbell *doorbell;
 	unsigned n_doorbells;
 
-	uint64_t at; /* guest-physical address it is mapped at */
+	uint64_t at; /* where it is mapped: a guest-physical address, or a port */
 	bool mapped;
 };
 
@@ -45,7 +47,10 @@ struct pci_dev;
 
 /* Optional functions; each is called with the PCI bus's lock held. */
 struct pci_ops {
-	/* Instead of reading config[]: a device that passes accesses on. off + len <= 4096. */
+	/*
+	 * Instead of reading config[]: a device that passes accesses on. len is 1, 2, 4 or 8,
+	 * off + len <= 4096. For what it does not pass on it calls pci_config_read().
+	 */
 	void (*config_read)(struct pci_dev *d, unsigned off, void *data, unsigned len);
 	/* After config[off, off + len) took the bits that are writable. `off` below PCI_CONFIG_LEN. */
 	void (*config_written)(struct pci_dev *d, unsigned off, unsigned len);
@@ -76,23 +81,35 @@ struct pci_bus {
 	pthread_mutex_t lock;
 	struct bus *mmio, *pio;
 	struct pci_dev *slot[PCI_SLOTS];
-	uint32_t address; /* port 0xcf8 */
-	/* The windows for BARs; the same that ACPI tells the guest. */
+	struct pci_dev bridge; /* slot 0 */
+	uint32_t address;      /* port 0xcf8 */
+	/* The windows for BARs; the same that ACPI tells the guest. Both ends 0: there is none. */
 	uint64_t window32, window32_last, window64, window64_last;
-	uint64_t next32, next64;       /* where pci_add() puts the next BAR */
-	uint32_t intx[PCI_INTX_LINES]; /* a bit a slot: who asserts the line */
-	/* Drives INTx line 0 to 3 of the bus (not of a device). Any thread. */
+	uint64_t window_io, window_io_last;
+	uint64_t next32, next64, next_io; /* where pci_add() puts the next BAR */
+	/* A bit a slot: whose device asserts INTA#; whose command register disables it. */
+	uint32_t intx_asserted, intx_disabled;
+	/*
+	 * Drives INTx line 0 to 3 of the bus (not of a device) when its level changes. Any thread, with
+	 * intx_lock held, so that two changes arrive in their order; it must not call back.
+	 */
 	void (*set_intx)(void *arg, unsigned line, bool level);
 	void *intx_arg;
-	pthread_mutex_t intx_lock; /* guards intx[]; taken last */
+	pthread_mutex_t intx_lock; /* guards the two masks of slots; taken last */
 };
 
-/* The windows are set by the caller before the first pci_add(). Slot 0 is the host bridge. */
+/*
+ * Windows and set_intx are set by the caller afterwards, before the next pci_add(). Slot 0 is the host
+ * bridge. *b stays in place.
+ */
 int pci_bus_init(struct pci_bus *b, struct bus *mmio, struct bus *pio, struct err *e);
+/* Touches neither the devices nor the two buses: they may be gone. */
 void pci_bus_fini(struct pci_bus *b);
 
 /* Ports 0xcf8 to 0xcff (configuration mechanism #1) and the ECAM region; dev argument: struct pci_bus *. */
 extern const struct bus_ops pci_port_ops, pci_ecam_ops;
+#define PCI_PORT_ADDRESS 0xcf8
+#define PCI_PORTS        8
 
 /* Fills in the header. Everything else of *d is zero. */
 void pci_dev_init(struct pci_dev *d, const char *name, struct pci_id id);
@@ -104,13 +121,20 @@ void pci_dev_init(struct pci_dev *d, const char *name, struct pci_id id);
 MUST_CHECK int pci_add_cap(struct pci_dev *d, const void *cap, unsigned len);
 
 /*
- * Puts the device into the first free slot, gives its BARs addresses (decoding is off until the guest turns
- * it on) and its INTx pin a line. The device is not owned and stays in place. -ENOSPC: the bus is full, or a
- * window is.
+ * Puts the device into the first free slot, and gives its BARs addresses (decoding is off until the guest
+ * turns it on). The device is not owned and stays in place. -ENOSPC: the bus is full, or a window is;
+ * -EINVAL: a BAR that cannot be described. After an error nothing has changed. The Interrupt Line register
+ * stays 0, for this room does not know the interrupt controller; the caller may set it.
  */
 int pci_add(struct pci_bus *b, struct pci_dev *d, struct err *e);
 
-/* INTA# of the device. Any thread; the lines are level-triggered and shared. */
+/* What config[] says, the Interrupt Status bit included; beyond it zeros. PCI bus's lock held. */
+void pci_config_read(struct pci_dev *d, unsigned off, void *data, unsigned len);
+
+/*
+ * INTA# of the device. Any thread, with any lock but intx_lock; the lines are level-triggered and shared.
+ * Does nothing for a device without the pin.
+ */
 void pci_set_intx(struct pci_dev *d, bool level);
 
 /* The line (0 to 3) that pin INTA# of a slot is connected to; boot/ tells the guest the same. */

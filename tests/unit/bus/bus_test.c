@@ -178,6 +178,134 @@ TEST(full_table_refuses_one_more)
 	bus_fini(&b);
 }
 
+/* A host that signals doorbells, as many as it likes to. */
+struct fake_host {
+	unsigned n, limit, removed;
+	uint64_t addr[8];
+	const struct bus_doorbell *d[8];
+};
+
+static int host_add(void *arg, uint64_t addr, const struct bus_doorbell *d)
+{
+	struct fake_host *h = arg;
+
+	if (h->n == h->limit)
+		return -ENOSPC;
+	h->addr[h->n] = addr;
+	h->d[h->n++] = d;
+	return 0;
+}
+
+static void host_remove(void *arg, uint64_t addr, const struct bus_doorbell *d)
+{
+	struct fake_host *h = arg;
+	unsigned i = 0;
+
+	while (h->addr[i] != addr || h->d[i] != d)
+		CHECK(++i < h->n);
+	h->n--;
+	h->addr[i] = h->addr[h->n];
+	h->d[i] = h->d[h->n];
+	h->removed++;
+}
+
+static const struct bus_doorbell bells[] = {{.off = 0}, {.off = 4, .len = 2}, {.off = 0xc}};
+
+static void init_with_host(struct bus *b, struct fake_host *h)
+{
+	bus_init(b, "test");
+	b->doorbells = (struct bus_doorbell_ops){host_add, host_remove, h};
+}
+
+static int add_with_doorbells(struct bus *b, struct fake *f, uint64_t base)
+{
+	return bus_add(b,
+		       (struct bus_region){.base = base,
+					   .last = base + 0xf,
+					   .name = "fake",
+					   .ops = &fake_ops,
+					   .dev = f,
+					   .doorbell = bells,
+					   .n_doorbells = ARRAY_SIZE(bells)},
+		       &e);
+}
+
+TEST(doorbells_come_and_go_with_their_region)
+{
+	struct fake_host h = {.limit = 8};
+	struct fake f = {0};
+	struct bus b;
+
+	init_with_host(&b, &h);
+	CHECK_EQ(0, add_with_doorbells(&b, &f, 0x1000));
+	CHECK_EQ(3, h.n);
+	for (unsigned i = 0; i < h.n; i++) {
+		CHECK_EQ(0x1000 + bells[i].off, h.addr[i]);
+		CHECK(h.d[i] == &bells[i]);
+	}
+	CHECK_EQ(0, add_with_doorbells(&b, &f, 0x2000)); /* another region, the same doorbells */
+	CHECK_EQ(6, h.n);
+	CHECK_EQ(0, bus_remove(&b, 0x1000));
+	CHECK_EQ(3, h.n);
+	for (unsigned i = 0; i < h.n; i++)
+		CHECK(h.addr[i] >= 0x2000);
+	CHECK_EQ(0, bus_remove(&b, 0x2000));
+	CHECK_EQ(0, h.n);
+	bus_fini(&b);
+}
+
+TEST(region_that_is_refused_adds_no_doorbells)
+{
+	struct fake_host h = {.limit = 8};
+	struct fake f = {0};
+	struct bus b;
+
+	init_with_host(&b, &h);
+	CHECK_EQ(0, add(&b, &f, 0x1008, 0x1008, 0));
+	CHECK_EQ(-EEXIST, add_with_doorbells(&b, &f, 0x1000));
+	CHECK_EQ(-ENOENT, bus_remove(&b, 0x1000));
+	CHECK_EQ(0, h.n + h.removed);
+	bus_fini(&b);
+}
+
+TEST(doorbell_that_the_host_refuses_is_a_write_and_the_region_is_there)
+{
+	uint16_t v = 1;
+
+	for (unsigned limit = 0; limit <= ARRAY_SIZE(bells); limit++) {
+		struct fake_host h = {.limit = limit};
+		struct fake f = {0};
+		struct bus b;
+		init_with_host(&b, &h);
+		CHECK_EQ(0, add_with_doorbells(&b, &f, 0x1000));
+		CHECK_EQ(limit, h.n);
+		bus_write(&b, 0x100c, &v,
+			  2); /* the kernel would not let one that it took come here */
+		CHECK_EQ(1, f.writes);
+		CHECK_EQ(0xc, f.off[0]);
+		CHECK_EQ(0, bus_remove(&b, 0x1000)); /* only those that were added */
+		CHECK_EQ(limit, h.removed);
+		h.limit = 8; /* the host has room again: all are tried */
+		CHECK_EQ(0, add_with_doorbells(&b, &f, 0x1000));
+		CHECK_EQ(3, h.n);
+		bus_fini(&b);
+	}
+}
+
+TEST(bus_without_a_host_for_doorbells_gets_writes)
+{
+	struct fake f = {0};
+	struct bus b;
+	uint8_t v = 7;
+
+	bus_init(&b, "test");
+	CHECK_EQ(0, add_with_doorbells(&b, &f, 0x1000));
+	bus_write(&b, 0x1004, &v, 1);
+	CHECK_EQ(1, f.writes);
+	CHECK_EQ(0, bus_remove(&b, 0x1000));
+	bus_fini(&b);
+}
+
 TEST(raised_irq_is_one_event_and_an_unconnected_one_none)
 {
 	struct irq irq, loose = {.fd = -1};
