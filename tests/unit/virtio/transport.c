@@ -514,6 +514,8 @@ CASE(reset_takes_everything_back)
 			rig_kick_by_exit(&r, i);
 		}
 		rig_turn(&r);
+		r.port->take_interrupts(&r); /* a message that is out cannot be taken back */
+		CHECK_EQ(0, r.port->take_interrupts(&r));
 		r.f.next = 0x10000;
 	}
 	rig_stop(&r);
