@@ -119,11 +119,11 @@ static void reg_write(struct virtio_mmio *p, uint64_t off, uint32_t value)
 	}
 }
 
-/* 4.2.2.2: registers are accessed by aligned 32-bit reads and writes. Others get nothing and do nothing. */
-static bool is_reg(uint64_t off, unsigned len)
-{
-	return len == 4 && off % 4 == 0;
-}
+/*
+ * 4.2.2.2: registers are accessed by aligned 32-bit reads and writes. Others get 0 and do nothing: of another
+ * width here, at another offset because no register has it.
+ */
+#define REG_LEN 4
 
 static void mmio_read(void *dev, uint64_t off, void *data, unsigned len)
 {
@@ -135,7 +135,7 @@ static void mmio_read(void *dev, uint64_t off, void *data, unsigned len)
 		return;
 	}
 	memset(data, 0, len);
-	if (!is_reg(off, len))
+	if (len != REG_LEN)
 		return;
 	value = reg_read(p, off);
 	memcpy(data, &value, sizeof(value));
@@ -148,7 +148,7 @@ static void mmio_write(void *dev, uint64_t off, const void *data, unsigned len)
 
 	if (off >= VIRTIO_MMIO_CONFIG) {
 		virtio_config_write(p->dev, off - VIRTIO_MMIO_CONFIG, data, len);
-	} else if (is_reg(off, len)) {
+	} else if (len == REG_LEN) {
 		memcpy(&value, data, sizeof(value));
 		reg_write(p, off, value);
 	}
@@ -201,7 +201,7 @@ int virtio_mmio_create(struct virtio_mmio **out, struct virtio_dev *dev, struct 
 	for (unsigned i = 0; i < dev->n_queues; i++)
 		doorbell[i] = (struct bus_doorbell){
 			.off = VIRTIO_MMIO_QUEUE_NOTIFY,
-			.len = 4,
+			.len = REG_LEN,
 			.match = true,
 			.value = i,
 			.fd = dev->queue[i].doorbell.fd,

@@ -732,6 +732,11 @@ TEST(window_that_leads_nowhere_is_harmless)
 		{0, 0x14, 3},
 		{0, 0x10, 8},
 		{0, 0x14, UINT32_MAX},
+		{0, 0, UINT32_MAX},
+		{0, VIRTIO_PCI_DEVICE, 3},
+		{0, VIRTIO_PCI_DEVICE, 8},
+		{0, VIRTIO_PCI_DEVICE + 1, 2},
+		{0, VIRTIO_PCI_DEVICE + 2, 4},
 		{1, 0x14, 1},
 		{5, 0x14, 1},
 		{6, 0x14, 1},
@@ -750,6 +755,8 @@ TEST(window_that_leads_nowhere_is_harmless)
 		}
 	}
 	CHECK_EQ(0xf, rig_read(&r, STATUS));
+	for (unsigned i = 0; i < ECHO_CONFIG_LEN; i++)
+		CHECK_EQ(0xa0 + i, r.echo->config[i]);
 	CHECK_EQ(IRQ_QUEUE, r.port->take_interrupts(&r));
 	rig_check_echo(&r, 0, rig_kick_by_exit);
 	rig_stop(&r);
