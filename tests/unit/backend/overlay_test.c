@@ -1,0 +1,531 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backend/disk_rig.h"
+
+#include <pthread.h>
+#include <sys/sendfile.h>
+
+#include "backend/overlay_impl.h"
+
+#define CLUSTER 4096
+
+struct over {
+	struct rig g;
+	char file[128], copy[128];
+};
+
+static void over_init(struct over *o, enum overlay_kind kind)
+{
+	rig_init(&o->g, DISK_ENGINE_AUTO);
+	snprintf(o->file, sizeof(o->file), "%s/overlay", o->g.dir);
+	snprintf(o->copy, sizeof(o->copy), "%s/copy", o->g.dir);
+	o->g.config.overlay = kind;
+	o->g.config.overlay_path = kind == OVERLAY_FILE ? o->file : NULL;
+}
+
+static void over_fini(struct over *o)
+{
+	rig_close(&o->g);
+	unlink(o->file);
+	unlink(o->copy);
+	rig_fini(&o->g);
+}
+
+/* The overlay as it would be if toyvmm were killed now: the page cache is there, what is in memory is not. */
+static void reopen_after_kill(struct over *o)
+{
+	int from = open(o->file, O_RDONLY), to = open(o->copy, O_CREAT | O_TRUNC | O_RDWR, 0644);
+	struct stat st;
+
+	CHECK(from >= 0 && to >= 0 && fstat(from, &st) == 0);
+	for (off_t at = 0; at < st.st_size;)
+		CHECK(sendfile(to, from, &at, (size_t)(st.st_size - at)) > 0);
+	close(from);
+	close(to);
+	rig_close(&o->g);
+	CHECK_EQ(0, rename(o->copy, o->file));
+	rig_open(&o->g);
+}
+
+static void patch(const char *path, off_t at, const void *data, size_t len)
+{
+	int fd = open(path, O_WRONLY);
+
+	CHECK_EQ(len, pwrite(fd, data, len, at));
+	close(fd);
+}
+
+/* As after the host's next start: another boot id, and data that was never flushed is something else. */
+static void reopen_after_power_cut(struct over *o, uint64_t lost_at, uint64_t lost_len)
+{
+	struct overlay probe = {.size = RIG_SIZE};
+	char id[40] = "00000000-0000-0000-0000-000000000000";
+	uint8_t *junk = malloc(RIG_SIZE);
+	int from, to;
+	struct stat st;
+
+	from = open(o->file, O_RDONLY);
+	to = open(o->copy, O_CREAT | O_TRUNC | O_RDWR, 0644);
+	CHECK(from >= 0 && to >= 0 && fstat(from, &st) == 0 && junk != NULL);
+	for (off_t at = 0; at < st.st_size;)
+		CHECK(sendfile(to, from, &at, (size_t)(st.st_size - at)) > 0);
+	close(from);
+	close(to);
+	rig_close(&o->g);
+	CHECK_EQ(0, rename(o->copy, o->file));
+	overlay_layout(&probe, 0);
+	memset(junk, 0xee, RIG_SIZE);
+	if (lost_len)
+		patch(o->file, (off_t)(probe.data_at + lost_at), junk, lost_len);
+	patch(o->file, offsetof(struct overlay_header, boot_id), id, sizeof(id));
+	free(junk);
+	rig_open(&o->g);
+}
+
+static const enum overlay_kind kinds[] = {OVERLAY_FILE, OVERLAY_TEMPORARY};
+
+TEST(writes_go_to_the_overlay_and_never_to_the_base)
+{
+	for (unsigned k = 0; k < 2; k++) {
+		struct over o;
+
+		over_init(&o, kinds[k]);
+		rig_open(&o.g);
+		CHECK(!disk_readonly(o.g.d));
+		CHECK(rig_holds(&o.g, 0, RIG_SIZE, RIG_PATTERN));
+		rig_fill(&o.g, 8192, 4096, 0x11);
+		rig_fill(&o.g, RIG_SIZE - 512, 512, 0x22);
+		CHECK(rig_holds(&o.g, 8192, 4096, 0x11));
+		CHECK(rig_holds(&o.g, 0, 8192, RIG_PATTERN));
+		CHECK(rig_holds(&o.g, 12288, RIG_SIZE - 12288 - 512, RIG_PATTERN));
+		CHECK(rig_holds(&o.g, RIG_SIZE - 512, 512, 0x22));
+		CHECK_EQ(0, rig_do(&o.g, DISK_FLUSH, 0, NULL, 0));
+		rig_close(&o.g);
+		o.g.config.overlay = OVERLAY_NONE;
+		rig_open(&o.g);
+		CHECK(rig_holds(&o.g, 0, RIG_SIZE, RIG_PATTERN));
+		over_fini(&o);
+	}
+}
+
+/* Every alignment of start and end within clusters, against a model in memory. */
+TEST(any_mix_of_requests_reads_as_a_plain_disk_would)
+{
+	for (unsigned k = 0; k < 2; k++) {
+		uint8_t *model = malloc(RIG_SIZE), *data = malloc(RIG_SIZE);
+		uint32_t x = 12345;
+		struct over o;
+
+		over_init(&o, kinds[k]);
+		rig_open(&o.g);
+		for (uint64_t i = 0; i < RIG_SIZE; i++)
+			model[i] = rig_byte(i);
+		for (unsigned n = 0; n < 300; n++) {
+			uint64_t at, len;
+
+			x = x * 1664525 + 1013904223;
+			at = (x >> 8) % (RIG_SIZE / 512) * 512;
+			x = x * 1664525 + 1013904223;
+			len = ((x >> 8) % 40 + 1) * 512;
+			len = MIN(len, RIG_SIZE - at);
+			if (n % 5 == 4) {
+				memset(model + at, 0, len);
+				CHECK_EQ(0, rig_do(&o.g, DISK_WRITE_ZEROES, at, NULL, len));
+			} else {
+				memset(model + at, (int)n, len);
+				rig_fill(&o.g, at, len, (uint8_t)n);
+			}
+		}
+		if (kinds[k] == OVERLAY_FILE)
+			reopen_after_kill(&o);
+		CHECK_EQ(0, rig_do(&o.g, DISK_READ, 0, data, RIG_SIZE));
+		CHECK(memcmp(model, data, RIG_SIZE) == 0);
+		free(model);
+		free(data);
+		over_fini(&o);
+	}
+}
+
+TEST(discarded_sectors_are_zero_or_unchanged)
+{
+	struct over o;
+
+	over_init(&o, OVERLAY_FILE);
+	rig_open(&o.g);
+	rig_fill(&o.g, 0, 16384, 0x33);
+	CHECK_EQ(0, rig_do(&o.g, DISK_DISCARD, 4096, NULL, 32768));
+	CHECK(rig_holds(&o.g, 0, 4096, 0x33));
+	CHECK(rig_holds(&o.g, 4096, 12288, 0));
+	CHECK(rig_holds(&o.g, 16384, 32768, RIG_PATTERN));
+	over_fini(&o);
+}
+
+TEST(a_kill_loses_no_completed_write)
+{
+	struct over o;
+
+	over_init(&o, OVERLAY_FILE);
+	rig_open(&o.g);
+	rig_fill(&o.g, 512, 512, 0x44);
+	rig_fill(&o.g, 100 * CLUSTER, 3 * CLUSTER, 0x55);
+	reopen_after_kill(&o);
+	CHECK(rig_holds(&o.g, 0, 512, RIG_PATTERN));
+	CHECK(rig_holds(&o.g, 512, 512, 0x44));
+	CHECK(rig_holds(&o.g, 1024, 99 * CLUSTER, RIG_PATTERN));
+	CHECK(rig_holds(&o.g, 100 * CLUSTER, 3 * CLUSTER, 0x55));
+	over_fini(&o);
+}
+
+TEST(a_power_cut_loses_no_flushed_write_and_shows_no_garbage)
+{
+	struct over o;
+
+	over_init(&o, OVERLAY_FILE);
+	rig_open(&o.g);
+	rig_fill(&o.g, 0, CLUSTER, 0x66);
+	CHECK_EQ(0, rig_do(&o.g, DISK_FLUSH, 0, NULL, 0));
+	rig_fill(&o.g, 8 * CLUSTER, CLUSTER, 0x77); /* never flushed */
+	reopen_after_power_cut(&o, 8 * CLUSTER, CLUSTER);
+	CHECK(rig_holds(&o.g, 0, CLUSTER, 0x66));
+	CHECK(rig_holds(&o.g, CLUSTER, RIG_SIZE - CLUSTER, RIG_PATTERN));
+	/* A kill after that: the dropped bit does not come back. */
+	reopen_after_kill(&o);
+	CHECK(rig_holds(&o.g, 8 * CLUSTER, CLUSTER, RIG_PATTERN));
+	rig_fill(&o.g, 8 * CLUSTER, 512, 0x88); /* copied up anew */
+	CHECK(rig_holds(&o.g, 8 * CLUSTER + 512, CLUSTER - 512, RIG_PATTERN));
+	over_fini(&o);
+}
+
+TEST(an_orderly_end_makes_everything_durable)
+{
+	struct over o;
+
+	over_init(&o, OVERLAY_FILE);
+	rig_open(&o.g);
+	rig_fill(&o.g, 5 * CLUSTER, CLUSTER, 0x99);
+	rig_close(&o.g);
+	rig_open(&o.g);
+	reopen_after_power_cut(&o, 0, 0);
+	CHECK(rig_holds(&o.g, 5 * CLUSTER, CLUSTER, 0x99));
+	over_fini(&o);
+}
+
+TEST(even_without_flushes_in_between)
+{
+	struct over o;
+
+	over_init(&o, OVERLAY_FILE);
+	o.g.config.no_flush = true;
+	rig_open(&o.g);
+	rig_fill(&o.g, 5 * CLUSTER, CLUSTER, 0x99);
+	rig_close(&o.g);
+	rig_open(&o.g);
+	reopen_after_power_cut(&o, 0, 0);
+	CHECK(rig_holds(&o.g, 5 * CLUSTER, CLUSTER, 0x99));
+	over_fini(&o);
+}
+
+/* ---- order of what reaches the disk ---- */
+
+struct journal {
+	char ops[64];
+	unsigned n;
+};
+
+static ssize_t record(void *arg, enum disk_op op, ssize_t result)
+{
+	struct journal *j = arg;
+
+	if (j->n < sizeof(j->ops) - 1)
+		j->ops[j->n++] = op == DISK_WRITE ? 'w' : op == DISK_FLUSH ? 's' : '?';
+	return result;
+}
+
+TEST(a_flush_syncs_the_data_before_it_notes_that_it_is_there)
+{
+	struct journal j = {0};
+	struct over o;
+
+	over_init(&o, OVERLAY_FILE);
+	rig_open(&o.g);
+	overlay_file(o.g.d->overlay)->fault = record;
+	overlay_file(o.g.d->overlay)->fault_arg = &j;
+	rig_fill(&o.g, 0, CLUSTER, 1); /* data, pending */
+	CHECK_EQ(0, rig_do(&o.g, DISK_FLUSH, 0, NULL, 0));
+	CHECK_EQ(0, rig_do(&o.g, DISK_FLUSH, 0, NULL, 0)); /* nothing new to note */
+	rig_fill(&o.g, 0, CLUSTER, 2);                     /* data only */
+	CHECK_STR("ww"
+		  "sws"
+		  "s"
+		  "w",
+		  j.ops);
+	overlay_file(o.g.d->overlay)->fault = NULL;
+	over_fini(&o);
+}
+
+struct nth_fault {
+	enum disk_op op;
+	unsigned n;
+	int error;
+};
+
+static ssize_t fail_nth(void *arg, enum disk_op op, ssize_t result)
+{
+	struct nth_fault *f = arg;
+
+	return op == f->op && f->n-- == 0 ? f->error : result;
+}
+
+TEST(a_write_that_fails_at_any_step_fails_and_leaves_the_old_data)
+{
+	/* Data, head copied up, tail copied up, pending bitmap. */
+	for (unsigned step = 0; step < 4; step++) {
+		struct nth_fault f = {DISK_WRITE, step, -ENOSPC};
+		static uint8_t data[512];
+		struct over o;
+
+		over_init(&o, OVERLAY_FILE);
+		rig_open(&o.g);
+		overlay_file(o.g.d->overlay)->fault = fail_nth;
+		overlay_file(o.g.d->overlay)->fault_arg = &f;
+		CHECK_EQ(-ENOSPC, rig_do(&o.g, DISK_WRITE, 1024, data, 512));
+		CHECK(rig_holds(&o.g, 0, 8192, RIG_PATTERN));
+		rig_fill(&o.g, 1024, 512, 0xab);
+		CHECK(rig_holds(&o.g, 1024, 512, 0xab));
+		CHECK(rig_holds(&o.g, 1536, 8192, RIG_PATTERN));
+		overlay_file(o.g.d->overlay)->fault = NULL;
+		over_fini(&o);
+	}
+}
+
+TEST(a_base_that_cannot_be_read_fails_reads_and_copies)
+{
+	struct nth_fault f = {DISK_READ, 0, -EIO};
+	static uint8_t data[512];
+	struct over o;
+
+	over_init(&o, OVERLAY_FILE);
+	rig_open(&o.g);
+	o.g.d->file.fault = fail_nth;
+	o.g.d->file.fault_arg = &f;
+	CHECK_EQ(-EIO, rig_do(&o.g, DISK_READ, 0, data, 512));
+	f.n = 0;
+	CHECK_EQ(-EIO, rig_do(&o.g, DISK_WRITE, 512, data, 512));
+	CHECK(rig_holds(&o.g, 0, 8192, RIG_PATTERN));
+	over_fini(&o);
+}
+
+TEST(a_failed_flush_is_never_forgotten_by_an_overlay)
+{
+	/* The sync of the data, and the sync of the bitmap. */
+	for (unsigned step = 0; step < 2; step++) {
+		struct nth_fault f = {DISK_FLUSH, step, -EIO};
+		struct over o;
+
+		over_init(&o, OVERLAY_FILE);
+		rig_open(&o.g);
+		rig_fill(&o.g, 0, 512, 1);
+		overlay_file(o.g.d->overlay)->fault = fail_nth;
+		overlay_file(o.g.d->overlay)->fault_arg = &f;
+		CHECK_EQ(-EIO, rig_do(&o.g, DISK_FLUSH, 0, NULL, 0));
+		CHECK_EQ(-EIO, rig_do(&o.g, DISK_FLUSH, 0, NULL, 0));
+		over_fini(&o);
+	}
+}
+
+TEST(a_bitmap_that_could_not_be_written_is_written_by_the_next_flush)
+{
+	struct nth_fault f = {DISK_WRITE, 0, -ENOSPC};
+	struct over o;
+
+	over_init(&o, OVERLAY_FILE);
+	rig_open(&o.g);
+	rig_fill(&o.g, 0, CLUSTER, 0xcd);
+	overlay_file(o.g.d->overlay)->fault = fail_nth;
+	overlay_file(o.g.d->overlay)->fault_arg = &f;
+	CHECK_EQ(-ENOSPC, rig_do(&o.g, DISK_FLUSH, 0, NULL, 0));
+	CHECK_EQ(0, rig_do(&o.g, DISK_FLUSH, 0, NULL, 0));
+	overlay_file(o.g.d->overlay)->fault = NULL;
+	reopen_after_power_cut(&o, 0, 0);
+	CHECK(rig_holds(&o.g, 0, CLUSTER, 0xcd));
+	over_fini(&o);
+}
+
+/* ---- several at once ---- */
+
+TEST(requests_on_one_cluster_at_once_keep_each_others_data)
+{
+	static uint8_t data[8][512];
+	static struct pending p[64][8];
+	struct over o;
+
+	over_init(&o, OVERLAY_TEMPORARY);
+	rig_open(&o.g);
+	for (unsigned s = 0; s < 8; s++)
+		memset(data[s], (int)(0xa0 + s), 512);
+	for (unsigned c = 0; c < 64; c++)
+		for (unsigned s = 0; s < 7; s++) /* the eighth sector is copied up */
+			rig_submit(&o.g, &p[c][s], DISK_WRITE, c * CLUSTER + s * 512, data[s], 512);
+	disk_drain(o.g.d);
+	for (unsigned c = 0; c < 64; c++) {
+		for (unsigned s = 0; s < 7; s++) {
+			CHECK(p[c][s].done == 1 && p[c][s].error == 0);
+			CHECK(rig_holds(&o.g, c * CLUSTER + s * 512, 512, (int)(0xa0 + s)));
+		}
+		CHECK(rig_holds(&o.g, c * CLUSTER + 7 * 512, 512, RIG_PATTERN));
+	}
+	over_fini(&o);
+}
+
+TEST(many_machines_share_one_base)
+{
+	struct over a, b;
+
+	over_init(&a, OVERLAY_FILE);
+	over_init(&b, OVERLAY_FILE);
+	b.g.config.path = a.g.image;
+	rig_open(&a.g);
+	rig_open(&b.g);
+	rig_fill(&a.g, 0, 4096, 1);
+	rig_fill(&b.g, 0, 4096, 2);
+	CHECK(rig_holds(&a.g, 0, 4096, 1));
+	CHECK(rig_holds(&b.g, 0, 4096, 2));
+	over_fini(&b);
+	over_fini(&a);
+}
+
+/* ---- what is refused ---- */
+
+static void refused(struct over *o, const char *part)
+{
+	CHECK(rig_try_open(&o->g) < 0);
+	CHECK_HAS(o->g.e.text, part);
+	CHECK(strchr(o->g.e.text, '\n') == NULL);
+}
+
+static void make(struct over *o)
+{
+	over_init(o, OVERLAY_FILE);
+	rig_open(&o->g);
+	rig_fill(&o->g, 0, 512, 1);
+	rig_close(&o->g);
+}
+
+TEST(a_base_that_changed_is_refused)
+{
+	struct timespec times[2] = {{.tv_sec = 1000000}, {.tv_sec = 1000000}};
+	struct over o;
+
+	make(&o);
+	CHECK_EQ(0, utimensat(AT_FDCWD, o.g.image, times, 0));
+	refused(&o, "the base has changed");
+	CHECK_HAS(o.g.e.text, o.g.image);
+	over_fini(&o);
+	make(&o);
+	CHECK_EQ(0, truncate(o.g.image, 2 * RIG_SIZE));
+	refused(&o, "the base has changed");
+	over_fini(&o);
+}
+
+TEST(an_overlay_has_one_owner)
+{
+	struct over a, b;
+
+	over_init(&a, OVERLAY_FILE);
+	over_init(&b, OVERLAY_FILE);
+	rig_open(&a.g);
+	b.g.config.path = a.g.image;
+	b.g.config.overlay_path = a.file;
+	refused(&b, "another process");
+	over_fini(&b);
+	over_fini(&a);
+}
+
+TEST(a_file_that_is_no_overlay_is_refused_and_left_alone)
+{
+	struct over o;
+	struct stat st;
+
+	over_init(&o, OVERLAY_FILE);
+	rig_write_file(o.file, 65536);
+	refused(&o, "not an overlay");
+	CHECK(stat(o.file, &st) == 0 && st.st_size == 65536);
+	CHECK_EQ(0, truncate(o.file, 100));
+	refused(&o, "not an overlay");
+	o.g.config.overlay_path = o.g.image;
+	refused(&o, "its own base");
+	o.g.config.overlay_path = o.g.dir;
+	refused(&o, "directory");
+	over_fini(&o);
+}
+
+TEST(damaged_overlays_are_refused)
+{
+	uint32_t word = 99;
+	struct over o;
+
+	make(&o);
+	patch(o.file, offsetof(struct overlay_header, version), &word, 4);
+	refused(&o, "version 99");
+	over_fini(&o);
+	make(&o);
+	patch(o.file, offsetof(struct overlay_header, shift), &word, 4);
+	refused(&o, "damaged");
+	over_fini(&o);
+	make(&o);
+	CHECK_EQ(0, truncate(o.file, 70000));
+	refused(&o, "cut short");
+	over_fini(&o);
+}
+
+TEST(an_overlay_whose_making_was_interrupted_is_finished)
+{
+	struct over o;
+
+	make(&o);
+	CHECK_EQ(0, truncate(o.file, OVERLAY_PAGE));
+	rig_open(&o.g);
+	CHECK(rig_holds(&o.g, 0, RIG_SIZE, RIG_PATTERN));
+	over_fini(&o);
+}
+
+TEST(io_uring_and_an_overlay_are_a_contradiction)
+{
+	struct over o;
+
+	over_init(&o, OVERLAY_TEMPORARY);
+	o.g.config.engine = DISK_ENGINE_IO_URING;
+	refused(&o, "threads");
+	over_fini(&o);
+}
+
+TEST(the_bitmap_stays_below_a_mebibyte)
+{
+	for (unsigned shift = 9; shift < 62; shift++) {
+		struct overlay o = {.size = 1ULL << shift};
+
+		overlay_layout(&o, 0);
+		CHECK(o.bitmap_len <= OVERLAY_BITMAP);
+		CHECK(o.bitmap_len * 8 >= o.n_clusters);
+		CHECK(o.n_clusters << o.shift >= o.size);
+		CHECK(o.shift == OVERLAY_SHIFT_MIN || o.bitmap_len == OVERLAY_BITMAP);
+		o.size += 512;
+		overlay_layout(&o, 0);
+		CHECK(o.bitmap_len <= OVERLAY_BITMAP && o.n_clusters << o.shift >= o.size);
+	}
+}
+
+TEST(temporary_overlays_leave_no_file)
+{
+	struct over o;
+
+	over_init(&o, OVERLAY_TEMPORARY);
+	setenv("TMPDIR", "/nonexistent/toyvmm", 1);
+	refused(&o, "TMPDIR");
+	setenv("TMPDIR", o.g.dir, 1);
+	rig_open(&o.g);
+	rig_fill(&o.g, 0, 512, 1);
+	unsetenv("TMPDIR");
+	unlink(o.g.image);
+	CHECK_EQ(0, rmdir(o.g.dir)); /* empty while it is in use */
+	over_fini(&o);
+}
