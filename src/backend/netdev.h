@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <linux/virtio_net.h>
 #include <sys/uio.h>
 
 #include "base/err.h"
@@ -18,6 +19,13 @@
 #define NETDEV_HEADER 12
 #define NETDEV_MAX_FRAME \
 	(NETDEV_HEADER + 65550) /* with segmentation offloads; else 1514 + header */
+
+/* virtio 1.3, 5.1.3; older kernel headers do not have them. */
+#ifndef VIRTIO_NET_F_GUEST_USO4
+#define VIRTIO_NET_F_GUEST_USO4 54
+#define VIRTIO_NET_F_GUEST_USO6 55
+#define VIRTIO_NET_F_HOST_USO   56
+#endif
 
 struct netdev;
 

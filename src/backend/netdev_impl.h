@@ -13,13 +13,6 @@
 
 #include "backend/netdev.h"
 
-/* virtio 1.3, 5.1.3; older kernel headers do not have them. */
-#ifndef VIRTIO_NET_F_GUEST_USO4
-#define VIRTIO_NET_F_GUEST_USO4 54
-#define VIRTIO_NET_F_GUEST_USO6 55
-#define VIRTIO_NET_F_HOST_USO   56
-#endif
-
 struct netdev_ops {
 	int (*start)(struct netdev *n, struct err *e);
 	/* Device's lock held: the functions of netdev.h with the same names. The first two are optional. */

@@ -9,7 +9,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_tun.h>
+#include <linux/sockios.h>
 #include <linux/virtio_net.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -137,21 +139,6 @@ static int tap_start(struct netdev *n, struct err *e)
 
 /* ---- opening ---- */
 
-/* The flags of an existing interface; -1: it is none of the tun driver's. */
-static long existing_flags(const char *ifname)
-{
-	char path[64], text[32] = "";
-	long flags = -1;
-	int fd;
-
-	snprintf(path, sizeof(path), "/sys/class/net/%s/tun_flags", ifname);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0)
-		flags = strtol(text, NULL, 0);
-	fd_close(&fd);
-	return flags;
-}
-
 static int explain_open(const char *name, struct err *e)
 {
 	if (errno == ENOENT || errno == ENODEV || errno == ENXIO)
@@ -197,21 +184,44 @@ static int explain_attach(const char *name, const char *ifname, bool exists, boo
 	}
 }
 
-static int judge_existing(const char *name, const char *ifname, long flags, struct err *e)
+/* Whether the interface that has this name already is a tap at all, by what ethtool's driver information says. */
+static int judge_existing(const struct tap *t, struct err *e)
 {
-	if (flags >= 0 && flags & IFF_TUN)
+	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
+	struct ifreq r = {.ifr_data = (char *)&info};
+	int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), rc;
+
+	if (sock < 0)
+		return err_sys(e, "%s: socket", t->base.name);
+	memcpy(r.ifr_name, t->ifname, sizeof(r.ifr_name));
+	rc = ioctl(sock, SIOCETHTOOL, &r);
+	fd_close(&sock);
+	if (rc < 0 || strcmp(info.driver, "tun") != 0)
+		return err_set(e, EINVAL, "%s: '%s' is not a tap interface", t->base.name,
+			       t->ifname);
+	if (strcmp(info.bus_info, "tun") == 0)
 		return err_set(e, EINVAL,
-			       "%s: '%s' is a tun interface (IP packets), not a tap (frames)", name,
-			       ifname);
-	if (flags < 0 && access("/sys/class/net/lo", F_OK) == 0)
-		return err_set(e, EINVAL, "%s: '%s' is not a tap interface", name, ifname);
+			       "%s: '%s' is not a tap (frames) but a tun interface (IP packets)",
+			       t->base.name, t->ifname);
 	return 0;
+}
+
+/* An interface keeps the flag that it was made with: one of several queues wants to hear of it for one as well. */
+static int set_interface(int fd, struct ifreq *r, short flags)
+{
+	r->ifr_flags = flags;
+	if (ioctl(fd, TUNSETIFF, r) == 0)
+		return 0;
+	if (errno != EINVAL || flags & IFF_MULTI_QUEUE)
+		return -1;
+	r->ifr_flags = flags | IFF_MULTI_QUEUE;
+	return ioctl(fd, TUNSETIFF, r);
 }
 
 /* Opens one queue of the interface t->ifname, whose name the kernel may fill in. */
 static int open_queue(struct tap *t, unsigned i, short flags, struct err *e)
 {
-	struct ifreq r = {.ifr_flags = flags};
+	struct ifreq r = {0};
 	bool exists = !strchr(t->ifname, '%') && if_nametoindex(t->ifname) != 0;
 	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 
@@ -219,7 +229,7 @@ static int open_queue(struct tap *t, unsigned i, short flags, struct err *e)
 		return explain_open(t->base.name, e);
 	t->base.port[i].source.fd = fd;
 	memcpy(r.ifr_name, t->ifname, sizeof(r.ifr_name));
-	if (ioctl(fd, TUNSETIFF, &r) < 0)
+	if (set_interface(fd, &r, flags) < 0)
 		return explain_attach(t->base.name, strchr(t->ifname, '%') ? "NAME" : t->ifname,
 				      exists, flags & IFF_MULTI_QUEUE, e);
 	memcpy(t->ifname, r.ifr_name, sizeof(t->ifname));
@@ -231,8 +241,7 @@ static int open_named(struct tap *t, const struct net_config *config, bool *crea
 {
 	const char *wanted = config->tap ? config->tap : "vmtap%d";
 	short flags = TAP_FLAGS | (t->base.n_ports > 1 ? IFF_MULTI_QUEUE : 0);
-	long old = -1;
-	int rc;
+	int rc = 0;
 
 	if (strlen(wanted) >= sizeof(t->ifname) || strchr(wanted, '/'))
 		return err_set(
@@ -241,20 +250,11 @@ static int open_named(struct tap *t, const struct net_config *config, bool *crea
 			t->base.name, wanted, sizeof(t->ifname) - 1);
 	snprintf(t->ifname, sizeof(t->ifname), "%s", wanted);
 	*created = !config->tap || if_nametoindex(wanted) == 0;
-	if (!*created) {
-		old = existing_flags(wanted);
-		rc = judge_existing(t->base.name, wanted, old, e);
-		if (rc < 0)
-			return rc;
-	}
-	if (old >= 0 && old & IFF_MULTI_QUEUE)
-		flags |= IFF_MULTI_QUEUE; /* it must be named, even for one queue */
-	for (unsigned i = 0; i < t->base.n_ports; i++) {
+	if (!*created)
+		rc = judge_existing(t, e);
+	for (unsigned i = 0; rc == 0 && i < t->base.n_ports; i++)
 		rc = open_queue(t, i, flags, e);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
+	return rc;
 }
 
 static int take_inherited(struct tap *t, int fd, struct err *e)
