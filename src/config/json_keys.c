@@ -143,8 +143,9 @@ static int finish_feature(void *target, const json_t *object, struct err *e)
 	(void)target;
 	(void)e;
 	if (json_is_false(json_object_get(object, "enable")))
-		log_info("features: the ACPI tables are there all the same (acpi=off in boot_args: "
-			 "unused)");
+		log_info(
+			"features: the ACPI tables are there all the same; acpi=off in boot_args has "
+			"the kernel ignore them");
 	return 0;
 }
 
