@@ -71,8 +71,8 @@ DEVICES = {
     "--net": [
         ("", "tap"), ("bridge", "bridge"), ("user=x", "user"), ("tap=" + "x" * 16, "interface"),
         ("tap=a/b", "interface"), ("passt", "passt"), ("passt=" + "x" * 200, "socket"), ("tap,fd=0", "fd"),
-        ("tap,fd=3,queues=2", "fd"), ("tap=a,fd=3", "fd"), ("tap,mac=1", "mac"), ("tap,mac=01:00:00:00:00:00", "multicast"), ("tap,mtu=67", "mtu"),
-        ("user,queues=2", "queues"), ("tap,hostfwd=::1-:2", "hostfwd"), ("user,hostfwd=tcp::99999-:1", "hostfwd"),
+        ("tap,fd=3,queues=2", "fd"), ("tap=a,fd=3", "fd"), ("tap,mac=1", "mac"), ("tap,mac=01:00:00:00:00:00", "multicast"),
+        ("tap,mtu=67", "mtu"), ("user,queues=2", "queues"), ("tap,hostfwd=::1-:2", "hostfwd"), ("user,hostfwd=tcp::99999-:1", "hostfwd"),
         ("user,hostfwd=::1-:2,hostfwd=::1-:3", "twice"), ("user,offload=maybe", "maybe"), ("user,restirct", "restrict"),
     ],
     "--console": [
