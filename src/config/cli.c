@@ -68,6 +68,9 @@ static int fill_config(struct cli *cli, const struct options *o, struct err *e)
 		if (rc < 0)
 			return rc;
 	}
+	rc = config_complete(c, e);
+	if (rc < 0)
+		return rc;
 	if (config_validate(c, &usage) < 0)
 		return usage_error(cli, usage.text);
 	return 0;
@@ -85,11 +88,10 @@ static int parse_run(struct cli *cli, int argc, char **argv, struct err *e)
 		return print_help(help_run, e);
 	config_init(&cli->config);
 	cli->command = CLI_RUN;
+	set_log_level(&o);
 	rc = fill_config(cli, &o, e);
 	if (rc < 0 || cli->command != CLI_RUN)
 		config_fini(&cli->config);
-	else
-		set_log_level(&o);
 	return rc;
 }
 

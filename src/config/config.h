@@ -21,10 +21,13 @@ struct vm_config {
 	struct {
 		enum serial_kind kind;
 		char *path; /* SERIAL_FILE, SERIAL_SOCKET */
+		bool given; /* the user chose it */
 	} serial;
 
 	/* Virtio devices. The lists are owned; the order is that of the options, or of the file. */
 	enum transport_kind transport;
+	bool transport_given; /* the user chose it */
+	bool older_toyvmm; /* the file is one of ToyVMM's (the Rust one), which had virtio-mmio only */
 	struct disk_config *disk;
 	unsigned n_disks;
 	struct net_config *net;
@@ -37,6 +40,7 @@ struct vm_config {
 };
 
 #define CONFIG_DEFAULT_CMDLINE "console=ttyS0"
+#define CONFIG_HVC_CMDLINE     "console=hvc0" /* where the virtio console has the terminal */
 #define CONFIG_DEFAULT_MEMORY  (256 * MIB)
 #define CONFIG_MIN_MEMORY      (32 * MIB)
 #define CONFIG_MAX_MEMORY      (8 * 1024 * GIB) /* KVM: a slot has fewer than 2^31 pages of 4 KiB */
@@ -48,5 +52,24 @@ void config_fini(struct vm_config *c);
 /* Merges a JSON file into *c. -EINVAL with a text that names file, line and key. */
 int config_read_json(struct vm_config *c, const char *path, struct err *e);
 
-/* Checks what can be checked without opening anything: sizes, counts, a kernel is named. */
+/*
+ * Once all was read: what was left open and follows from the rest. The transport; the serial port and the
+ * command line where the virtio console has the terminal; ids. -ENOMEM. Twice does no harm.
+ */
+int config_complete(struct vm_config *c, struct err *e);
+
+/*
+ * Checks what can be checked without opening anything: sizes, counts, names used twice, a kernel is named.
+ * The whole, once, for every source; what a single device says is also judged where it is read.
+ */
 int config_validate(const struct vm_config *c, struct err *e);
+
+/* The kernel's command line switches PCI off. */
+bool config_pci_off(const struct vm_config *c);
+
+/*
+ * Words for the kernel's command line: "root=/dev/vda rw" or "root=PARTUUID=... ro" of the root disk, to be
+ * put in front of the user's words. Empty: there is none, or the user's words set root= themselves.
+ */
+#define CONFIG_ROOT_WORDS_MAX 128
+void config_root_words(const struct vm_config *c, char words[CONFIG_ROOT_WORDS_MAX]);

@@ -7,6 +7,16 @@
 
 #include "base/base.h"
 
+/* Bounds that the user meets. */
+#define CONFIG_MAX_PCI_DEVICES  31 /* one root bus has 32 slots, and the host bridge takes one */
+#define CONFIG_MAX_MMIO_DEVICES 16
+#define CONFIG_MAX_QUEUE_SIZE   1024
+#define CONFIG_MAX_DISK_QUEUES  16
+#define CONFIG_MAX_NET_QUEUES   8 /* pairs */
+#define CONFIG_MAX_CONSOLES     16
+#define CONFIG_MAX_HOSTFWDS     64
+#define DISK_SERIAL_MAX         20 /* VIRTIO_BLK_ID_BYTES */
+
 /* A token bucket (backend/ratelimit.h); Firecracker's names. size 0: no limit. */
 struct bucket_config {
 	uint64_t size;           /* tokens it holds, and that are refilled in refill_ms */
@@ -27,8 +37,8 @@ struct disk_config {
 	char *path;   /* raw image or block device */
 	char *serial; /* GET_ID, at most 20 bytes; default: the id */
 	bool readonly;
-	bool direct; /* O_DIRECT */
-	bool no_flush; /* Firecracker's cache_type "Unsafe" said so: flushes are ignored. Never the default */
+	bool direct;   /* O_DIRECT */
+	bool no_flush; /* flushes are ignored: for a disk that may be lost. Never the default */
 	bool no_discard;
 	bool no_lock;
 	enum overlay_kind overlay; /* writes go there, the image is only read */
@@ -54,7 +64,7 @@ struct hostfwd_config {
 struct net_config {
 	enum net_kind kind;
 	char *id;     /* default: net0, net1, ... */
-	char *tap;    /* NET_TAP: interface name; NULL: a new one, named by the kernel */
+	char *tap;    /* NET_TAP: interface name; NULL, and no fd: a new one, named by the kernel */
 	int fd;       /* NET_TAP: an inherited descriptor of a tap; -1: none */
 	char *socket; /* NET_PASST: path of passt's Unix socket */
 	bool has_mac; /* default: a random, locally administered one */
@@ -77,8 +87,8 @@ enum console_kind { CONSOLE_STDIO, CONSOLE_PTY, CONSOLE_FILE, CONSOLE_SOCKET, CO
 struct console_config {
 	enum console_kind kind;
 	char *path;      /* CONSOLE_FILE, CONSOLE_SOCKET */
-	char *name;      /* ports other than the first: /sys/class/virtio-ports/.../name */
-	bool is_console; /* a terminal (hvcN), not a stream */
+	char *name;      /* NULL: none. /sys/class/virtio-ports/.../name in the guest */
+	bool is_console; /* a terminal (hvcN), not a stream: the first one */
 };
 
 struct vsock_config {

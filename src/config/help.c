@@ -26,6 +26,7 @@ void help_toyvmm(FILE *f)
 	      "Examples:\n"
 	      "  toyvmm run --kernel vmlinux.bin --initrd initrd.img\n"
 	      "  toyvmm run --kernel /boot/vmlinuz --initrd my.cpio.gz --memory 1G --cpus 2\n"
+	      "  toyvmm run --kernel vmlinux.bin --disk rootfs.ext4,root --net user\n"
 	      "  toyvmm run --config examples/small.json\n\n"
 	      "The manual is toyvmm(1).\n",
 	      f);
@@ -35,7 +36,9 @@ static void print_option(FILE *f, const struct option_row *o)
 {
 	const char *line = o->help;
 
-	fprintf(f, "  -%c, --%s%s%s\n", o->letter, o->name, o->value ? " " : "",
+	if (o->letter)
+		fprintf(f, "  -%c, ", o->letter);
+	fprintf(f, "%s--%s%s%s\n", o->letter ? "" : "  ", o->name, o->value ? " " : "",
 		o->value ? o->value : "");
 	while (line) {
 		const char *end = strchr(line, '\n');

@@ -6,12 +6,27 @@
 struct scan {
 	const char *p, *end;
 	unsigned line;
-	unsigned depth;  /* of { and [ */
-	bool in_section; /* the last name at depth 1 was the section's */
 };
 
-/* Leaves the string that starts with the quotation mark at s->p behind; returns its length. */
-static size_t scan_string(struct scan *s)
+static void skip_space(struct scan *s)
+{
+	for (; s->p < s->end && *s->p && strchr(" \t\r\n", *s->p); s->p++)
+		s->line += *s->p == '\n';
+}
+
+/* Takes `c`, with space around it, if that is next. */
+static bool take(struct scan *s, char c)
+{
+	skip_space(s);
+	if (s->p == s->end || *s->p != c)
+		return false;
+	s->p++;
+	skip_space(s);
+	return true;
+}
+
+/* Leaves the string whose quotation mark is at s->p behind; returns its length. */
+static size_t skip_string(struct scan *s)
 {
 	const char *start = s->p + 1;
 	const char *p = start;
@@ -22,54 +37,75 @@ static size_t scan_string(struct scan *s)
 	return (size_t)(p - start);
 }
 
-static bool is_name(const struct scan *s)
+/* Leaves a value behind: all up to a comma or a closing bracket that is not inside of it. */
+static void skip_value(struct scan *s)
 {
-	const char *p = s->p;
+	unsigned depth = 0;
 
-	while (p < s->end && strchr(" \t\r\n", *p))
-		p++;
-	return p < s->end && *p == ':';
-}
+	while (s->p < s->end) {
+		char c = *s->p;
 
-static bool equals(const char *text, size_t len, const char *word)
-{
-	return strlen(word) == len && memcmp(text, word, len) == 0;
-}
-
-/* True when the string at s->p is the name that is looked for. */
-static bool scan_name(struct scan *s, const char *section, const char *key)
-{
-	const char *text = s->p + 1;
-	size_t len = scan_string(s);
-
-	if (!is_name(s))
-		return false;
-	if (s->depth == 1)
-		s->in_section = equals(text, len, section);
-	if (!s->in_section)
-		return false;
-	return key ? s->depth == 2 && equals(text, len, key) : s->depth == 1;
-}
-
-unsigned json_line_of(const char *text, size_t len, const char *section, const char *key)
-{
-	struct scan s = {.p = text, .end = text + len, .line = 1};
-
-	while (s.p < s.end) {
-		char c = *s.p;
-
+		if (depth == 0 && (c == ',' || c == '}' || c == ']'))
+			return;
 		if (c == '"') {
-			if (scan_name(&s, section, key))
-				return s.line;
+			skip_string(s);
 			continue;
 		}
 		if (c == '{' || c == '[')
-			s.depth++;
+			depth++;
 		else if (c == '}' || c == ']')
-			s.depth--;
-		else if (c == '\n')
-			s.line++;
-		s.p++;
+			depth--;
+		s->line += c == '\n';
+		s->p++;
 	}
-	return 0;
+}
+
+/* From a value to that of its key. *line: the key's. */
+static bool enter_key(struct scan *s, const char *key, unsigned *line)
+{
+	if (!take(s, '{'))
+		return false;
+	while (s->p < s->end && *s->p == '"') {
+		const char *name = s->p + 1;
+		size_t len = skip_string(s);
+		bool is_it = strlen(key) == len && memcmp(name, key, len) == 0;
+
+		*line = s->line;
+		if (!take(s, ':'))
+			return false;
+		if (is_it)
+			return true;
+		skip_value(s);
+		if (!take(s, ','))
+			return false;
+	}
+	return false;
+}
+
+static bool enter_index(struct scan *s, unsigned index, unsigned *line)
+{
+	if (!take(s, '['))
+		return false;
+	for (; index > 0; index--) {
+		skip_value(s);
+		if (!take(s, ','))
+			return false;
+	}
+	*line = s->line;
+	return s->p < s->end;
+}
+
+unsigned json_line_of(const char *text, size_t len, const struct json_step *step, unsigned n_steps)
+{
+	struct scan s = {.p = text, .end = text + len, .line = 1};
+	unsigned line = 1;
+
+	for (unsigned i = 0; i < n_steps; i++) {
+		bool found = step[i].key ? enter_key(&s, step[i].key, &line)
+					 : enter_index(&s, step[i].index, &line);
+
+		if (!found)
+			return 0;
+	}
+	return line;
 }

@@ -55,7 +55,11 @@ static int note(struct options *o, int id, const char *value, struct err *e)
 
 	if (o->count[id]++ && !row->repeats)
 		return err_set(e, EINVAL, "--%s is given twice", row->name);
+	if (o->n_given == OPTIONS_MAX)
+		return err_set(e, EINVAL, "more than %d options", OPTIONS_MAX);
 	o->value[id] = value;
+	o->given[o->n_given].id = (enum option_id)id;
+	o->given[o->n_given++].value = value;
 	return 0;
 }
 
@@ -156,12 +160,10 @@ int options_parse(struct options *o, int argc, char **argv, struct err *e)
 
 int options_apply(const struct options *o, struct vm_config *c, struct err *e)
 {
-	for (int i = 0; i < N_OPTIONS; i++) {
-		const struct option_row *row = &option_rows[i];
-		int rc = 0;
+	for (unsigned i = 0; i < o->n_given; i++) {
+		const struct option_row *row = &option_rows[o->given[i].id];
+		int rc = row->apply ? row->apply(c, o->given[i].value, e) : 0;
 
-		if (o->count[i] && row->apply)
-			rc = row->apply(c, o->value[i], e);
 		if (rc < 0)
 			return err_wrap(e, rc, "--%s: ", row->name);
 	}

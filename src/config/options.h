@@ -6,6 +6,7 @@
 #pragma once
 
 #include "config/config.h"
+#include "config/list.h"
 
 enum option_id {
 	OPT_KERNEL,
@@ -14,6 +15,13 @@ enum option_id {
 	OPT_CPUS,
 	OPT_MEMORY,
 	OPT_SERIAL,
+	OPT_TRANSPORT,
+	OPT_DISK,
+	OPT_NET,
+	OPT_CONSOLE,
+	OPT_VSOCK,
+	OPT_RNG,
+	OPT_BALLOON,
 	OPT_CONFIG,
 	OPT_VERBOSE,
 	OPT_QUIET,
@@ -23,21 +31,29 @@ enum option_id {
 
 struct option_row {
 	const char *name;    /* without "--" */
-	char letter;         /* without "-" */
+	char letter;         /* without "-"; 0: none */
 	const char *value;   /* what the value is called in the help; NULL: takes none */
 	bool repeats;        /* may be given more than once */
 	const char *help;    /* lines separated by '\n' */
 	const char *example; /* NULL where the name says it all */
 	/* Puts the value into the configuration; NULL: cli.c looks at it. */
 	int (*apply)(struct vm_config *c, const char *value, struct err *e);
+	const struct list *list; /* what the value is made of; NULL: it is one word */
 };
 
 extern const struct option_row option_rows[N_OPTIONS]; /* option_rows.c */
 
+#define OPTIONS_MAX 256 /* on one command line */
+
 /* What stood on the command line, not yet judged. The strings are argv's. */
 struct options {
 	unsigned count[N_OPTIONS];
-	const char *value[N_OPTIONS];
+	const char *value[N_OPTIONS]; /* the last one */
+	struct {
+		enum option_id id;
+		const char *value;
+	} given[OPTIONS_MAX]; /* all, in their order */
+	unsigned n_given;
 };
 
 /*
@@ -46,7 +62,7 @@ struct options {
  */
 int options_parse(struct options *o, int argc, char **argv, struct err *e);
 
-/* Judges every value given and puts it into *c. -EINVAL with a text that names the option. */
+/* Judges every value given, in their order, and puts it into *c. -EINVAL with a text that names the option. */
 int options_apply(const struct options *o, struct vm_config *c, struct err *e);
 
 /* The row of an option word of any form ("--memory=1G", "-m"); -1: there is none. */

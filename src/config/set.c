@@ -58,6 +58,19 @@ int parse_size(const char *text, uint64_t *out)
 	return __builtin_mul_overflow(*out, unit, out) ? -ERANGE : 0;
 }
 
+int read_size(const char *text, uint64_t *out, struct err *e)
+{
+	int rc = parse_size(text, out);
+
+	if (rc == -EINVAL)
+		return err_set(e, EINVAL,
+			       "'%s' is not a size: write 512M or 2G; a plain number is MiB",
+			       show(text).text);
+	if (rc < 0)
+		*out = UINT64_MAX;
+	return 0;
+}
+
 static int replace(char **to, const char *text, struct err *e)
 {
 	char *copy = strdup(text);
@@ -94,6 +107,24 @@ int set_path(char **path, const char *written, struct err *e)
 	return rc < 0 ? rc : replace(path, written, e);
 }
 
+int check_socket_path(const char *path, size_t spare, struct err *e)
+{
+	const size_t max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1 - spare; /* unix(7) */
+
+	if (strlen(path) > max)
+		return err_set(e, EINVAL, "the socket's path is longer than %zu bytes", max);
+	return check_path(path, e);
+}
+
+int set_line(char **to, const char *written, struct err *e)
+{
+	int rc = check_no_control(written, "this is one line of text", e);
+
+	if (rc == 0 && !*written)
+		rc = err_set(e, EINVAL, "the text is empty");
+	return rc < 0 ? rc : replace(to, written, e);
+}
+
 int set_cmdline(struct vm_config *c, const char *written, struct err *e)
 {
 	int rc = check_no_control(written, "the kernel's command line is one line of text", e);
@@ -123,21 +154,37 @@ int set_memory(struct vm_config *c, uint64_t bytes, const char *written, struct 
 	return 0;
 }
 
-static const struct serial_word {
+int set_transport(struct vm_config *c, const char *name, struct err *e)
+{
+	bool mmio = strcmp(name, "mmio") == 0;
+
+	if (!mmio && strcmp(name, "pci") != 0)
+		return err_set(e, EINVAL, "'%s' is neither pci nor mmio", show(name).text);
+	c->transport = mmio ? TRANSPORT_MMIO : TRANSPORT_PCI;
+	c->transport_given = true;
+	return 0;
+}
+
+_Static_assert((int)SERIAL_STDIO == CONSOLE_STDIO && (int)SERIAL_PTY == CONSOLE_PTY &&
+		       (int)SERIAL_FILE == CONSOLE_FILE && (int)SERIAL_SOCKET == CONSOLE_SOCKET &&
+		       (int)SERIAL_NONE == CONSOLE_NONE,
+	       "place_kind() is for both");
+
+static const struct place {
 	const char *name;
 	enum serial_kind kind;
 	bool takes_path;
-} serial_words[] = {
+} places[] = {
 	{"stdio", SERIAL_STDIO, false},  {"pty", SERIAL_PTY, false},   {"file", SERIAL_FILE, true},
 	{"socket", SERIAL_SOCKET, true}, {"none", SERIAL_NONE, false},
 };
 
-static int unknown_serial(const char *kind, struct err *e)
+static int unknown_place(const char *kind, struct err *e)
 {
 	struct near near = near_start(kind);
 
-	for (size_t i = 0; i < ARRAY_SIZE(serial_words); i++)
-		near_try(&near, serial_words[i].name);
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+		near_try(&near, places[i].name);
 	if (near.best)
 		return err_set(e, EINVAL, "'%s' is unknown; did you mean '%s'?", show(kind).text,
 			       near.best);
@@ -145,32 +192,42 @@ static int unknown_serial(const char *kind, struct err *e)
 		       show(kind).text);
 }
 
-static int check_serial_path(const struct serial_word *w, const char *path, struct err *e)
+static int check_place_path(const struct place *p, const char *path, struct err *e)
 {
-	const size_t socket_max = sizeof(((struct sockaddr_un *)0)->sun_path) - 1; /* unix(7) */
-
-	if (!w->takes_path)
-		return path ? err_set(e, EINVAL, "'%s' takes no path", w->name) : 0;
+	if (!p->takes_path)
+		return path ? err_set(e, EINVAL, "'%s' takes no path", p->name) : 0;
 	if (!path || !*path)
-		return err_set(e, EINVAL, "'%s' needs a path", w->name);
-	if (w->kind == SERIAL_SOCKET && strlen(path) > socket_max)
-		return err_set(e, EINVAL, "the socket's path is longer than %zu bytes", socket_max);
-	return check_path(path, e);
+		return err_set(e, EINVAL, "'%s' needs a path", p->name);
+	return p->kind == SERIAL_SOCKET ? check_socket_path(path, 0, e) : check_path(path, e);
+}
+
+int place_kind(const char *kind, const char *path, struct err *e)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		if (strcmp(places[i].name, kind) == 0) {
+			int rc = check_place_path(&places[i], path, e);
+
+			return rc < 0 ? rc : (int)places[i].kind;
+		}
+	}
+	return unknown_place(kind, e);
+}
+
+int place_split(const char *spec, char **kind, const char **path, struct err *e)
+{
+	const char *equals = strchr(spec, '=');
+
+	*kind = strndup(spec, equals ? (size_t)(equals - spec) : strlen(spec));
+	*path = equals ? equals + 1 : NULL;
+	return *kind ? 0 : err_set(e, ENOMEM, "out of memory");
 }
 
 int set_serial(struct vm_config *c, const char *kind, const char *path, struct err *e)
 {
-	const struct serial_word *w = NULL;
-	int rc;
+	int place = place_kind(kind, path, e), rc;
 
-	for (size_t i = 0; i < ARRAY_SIZE(serial_words); i++)
-		if (strcmp(serial_words[i].name, kind) == 0)
-			w = &serial_words[i];
-	if (!w)
-		return unknown_serial(kind, e);
-	rc = check_serial_path(w, path, e);
-	if (rc < 0)
-		return rc;
+	if (place < 0)
+		return place;
 	if (path) {
 		rc = replace(&c->serial.path, path, e);
 		if (rc < 0)
@@ -179,22 +236,19 @@ int set_serial(struct vm_config *c, const char *kind, const char *path, struct e
 		free(c->serial.path);
 		c->serial.path = NULL;
 	}
-	c->serial.kind = w->kind;
+	c->serial.kind = (enum serial_kind)place;
+	c->serial.given = true;
 	return 0;
 }
 
 int set_serial_spec(struct vm_config *c, const char *spec, struct err *e)
 {
-	const char *equals = strchr(spec, '=');
+	const char *path;
 	char *kind;
-	int rc;
+	int rc = place_split(spec, &kind, &path, e);
 
-	if (!equals)
-		return set_serial(c, spec, NULL, e);
-	kind = strndup(spec, (size_t)(equals - spec));
-	if (!kind)
-		return err_set(e, ENOMEM, "out of memory");
-	rc = set_serial(c, kind, equals + 1, e);
+	if (rc == 0)
+		rc = set_serial(c, kind, path, e);
 	free(kind);
 	return rc;
 }

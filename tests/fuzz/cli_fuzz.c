@@ -24,6 +24,7 @@ static void check_line(const struct err *e)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = calloc(1, size + 1), *argv[MAX_WORDS];
+	char root[CONFIG_ROOT_WORDS_MAX];
 	struct err e = {""};
 	struct options o;
 	struct vm_config c;
@@ -44,8 +45,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if ((c.kernel && find_control(c.kernel)) || (c.initrd && find_control(c.initrd)) ||
 		    (c.serial.path && find_control(c.serial.path)))
 			abort();
-		if (c.kernel && config_validate(&c, &e) < 0)
+		if (config_complete(&c, &e) < 0)
 			abort();
+		config_root_words(&c, root);
+		/* What single options say is right; together they may contradict each other. */
+		if (config_validate(&c, &e) < 0)
+			check_line(&e);
 	}
 	config_fini(&c);
 	free(text);

@@ -56,6 +56,60 @@ USAGE = [
         "", "tty", "file", "file=", "socket=", "stdio=x", "pty=1", "none,", "socket=" + "x" * 200)],
 ]
 
+# ---- devices: wrong words, each to be named in the message ----
+
+DEVICES = {
+    "--disk": [
+        ("", "file name"), (",ro", "file name"), ("a,", "comma"), ("a,,,", "comma"), ("a,redonly", "readonly"),
+        ("a,ro,readonly", "twice"), ("a,ro=maybe", "maybe"), ("a,id=", "id"), ("a,id=a b", "id"),
+        ("a,serial=" + "x" * 21, "serial"), ("a,overlay=", "overlay"), ("a,overlay=a", "overlay"),
+        ("a,ro,overlay=b", "readonly"), ("a,engine=fast", "engine"), ("a,queues=0", "queues"),
+        ("a,queues=99999999999999999999", "queues"), ("a,queue-size=3", "queue-size"), ("a,partuuid=1", "partuuid"),
+        ("a,root,partuuid=a b", "partuuid"), ("a,bw=1.5G", "bw"), ("a,bw=0", "bw"), ("a,iops=-1", "iops"),
+        ("a\x1b[2J", "control"), ("a,%n%s", "none of"),
+    ],
+    "--net": [
+        ("", "tap"), ("bridge", "bridge"), ("user=x", "user"), ("tap=" + "x" * 16, "interface"),
+        ("tap=a/b", "interface"), ("passt", "passt"), ("passt=" + "x" * 200, "socket"), ("tap,fd=0", "fd"),
+        ("tap,fd=3,queues=2", "fd"), ("tap=a,fd=3", "fd"), ("tap,mac=1", "mac"), ("tap,mac=01:00:00:00:00:00", "multicast"),
+        ("tap,mtu=67", "mtu"), ("user,queues=2", "queues"), ("tap,hostfwd=::1-:2", "hostfwd"), ("user,hostfwd=tcp::99999-:1", "hostfwd"),
+        ("user,hostfwd=::1-:2,hostfwd=::1-:3", "twice"), ("user,offload=maybe", "maybe"), ("user,restirct", "restrict"),
+    ],
+    "--console": [
+        ("", "stdio"), ("tty", "tty"), ("file", "path"), ("socket=" + "x" * 200, "socket"), ("stdio=x", "path"),
+        ("pty,name=a/b", "name"), ("pty,nmae=a", "name"),
+    ],
+    "--vsock": [
+        ("", "comma"), ("cid=2,socket=s", "cid"), ("cid=4294967295,socket=s", "cid"), ("cid=3", "socket"),
+        ("socket=s", "cid"), ("cid=3,socket=" + "x" * 97, "socket"), ("cid=3,cid=3,socket=s", "twice"),
+        ("3", "none of"),
+    ],
+    "--balloon": [
+        ("", "size"), ("-1", "size"), ("1.5G", "size"), ("4K", "MiB"), ("256M", "all of the guest"),
+        ("99999999T", "much"), ("1,deflate", "deflate-on-oom"), ("1,stats=x", "stats"),
+    ],
+    "--transport": [("", "pci"), ("PCI", "pci"), ("isa", "mmio")],
+}
+USAGE += [(["--kernel", HELLO, option, value], says) for option, cases in DEVICES.items() for value, says in cases]
+USAGE += [
+    (["--kernel", HELLO, *options], says) for options, says in [
+        (["--rng=off"], "rng"),
+        (["--rng", "--rng"], "twice"),
+        (["--vsock", "cid=3,socket=a", "--vsock", "cid=4,socket=b"], "twice"),
+        (["--console", "stdio", "--serial", "stdio"], "stdio"),
+        (["--console", "stdio", "--console", "stdio"], "stdio"),
+        (["--disk", "a,root", "--disk", "b,root"], "root"),
+        (["--disk", "a,id=x", "--disk", "b,id=x"], "'x'"),
+        (["--disk", "a", "--disk", "a"], "'a'"),
+        (["--disk", "a,ro", "--disk", "b,overlay=a"], "'a'"),
+        (["--net", "tap=t", "--net", "tap=t"], "same tap"),
+        (["--transport", "pci", "--cmdline", "pci=off", "--rng"], "pci=off"),
+        ([word for n in range(32) for word in ("--disk", f"d{n}")], "31"),
+        (["--transport", "mmio", *(word for n in range(17) for word in ("--disk", f"d{n}"))], "16"),
+        (["-v"] * 300, "256"),
+    ]
+]
+
 
 @pytest.mark.parametrize("options,says", USAGE)
 def test_wrong_usage_exits_with_2(toyvmm, options, says):
@@ -209,6 +263,20 @@ CONFIGS = {
     "duplicate": ('{"boot-source": {"initrd_path": "a", "initrd_path": "b"}}', "initrd_path"),
     "deep": ("[" * 100000, "config"),
     "out of range": ('{"machine-config": {"mem_size_mib": 1}}', "mem"),
+    "no disk file": ('{"drives": [{"is_root_device": true}]}', "drives[0]"),
+    "disk in line 3": (
+        '{"drives": [{"path_on_host": "a"},\n{\n"path_on_host": 1}]}', "config.json:3: drives[1].path_on_host"),
+    "unknown disk key": ('{"drives": [{"is_readonly": true}]}', "is_read_only"),
+    "vhost-user": ('{"drives": [{"socket": "a"}]}', "not supported yet"),
+    "drives that are no array": ('{"drives": {"path_on_host": "a"}}', "array"),
+    "negative rate": (
+        '{"drives": [{"rate_limiter": {"ops": {"size": -1, "refill_time": 1}}}]}', "rate_limiter.ops.size"),
+    "bad forward": ('{"network-interfaces": [{"kind": "user", "hostfwd": ["x"]}]}', "hostfwd[0]"),
+    "multicast": ('{"network-interfaces": [{"guest_mac": "ff:ff:ff:ff:ff:ff"}]}', "guest_mac"),
+    "vsock without a socket": ('{"vsock": {"guest_cid": 3}}', "uds_path"),
+    "negative balloon": ('{"balloon": {"amount_mib": -1}}', "amount_mib"),
+    "console without a kind": ('{"console": [{}]}', "kind"),
+    "logger": ('{"logger": {"log_path": "a"}}', "logger"),
     "huge number": ('{"machine-config": {"mem_size_mib": 99999999999999999999999}}', "config"),
 }
 

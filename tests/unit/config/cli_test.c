@@ -23,7 +23,7 @@ struct outcome {
 /* cli_parse() of the words, which end with a NULL, and what it printed meanwhile. */
 static void parse(struct outcome *o, const char *const *words)
 {
-	char *argv[32] = {(char *)"toyvmm"};
+	char *argv[64] = {(char *)"toyvmm"};
 	int argc = 1;
 
 	for (; *words; words++)
@@ -191,11 +191,17 @@ TEST(run_help_shows_every_option_with_an_example)
 	PARSE(&o, "run", "-k", "a", "--help", "--nonsense");
 	for (int i = 0; i < N_OPTIONS; i++) {
 		const struct option_row *row = &option_rows[i];
-		char start[64];
+		char start[64], letter[8] = "";
 
-		snprintf(start, sizeof(start), "  -%c, --%s", row->letter, row->name);
+		if (row->letter)
+			snprintf(letter, sizeof(letter), "-%c, ", row->letter);
+		snprintf(start, sizeof(start), "  %s--%s", letter, row->name);
 		CHECK_HAS(o.out.text, start);
 		CHECK_HAS(o.out.text, row->example);
+		for (const struct field *f = row->list ? row->list->fields : NULL;
+		     f && f->type != FIELD_END; f++)
+			if (f->option)
+				CHECK_HAS(o.out.text, f->option);
 	}
 	CHECK_HAS(o.out.text, "Ctrl-A x");
 }
@@ -234,7 +240,8 @@ TEST(option_rows_are_whole_and_letters_are_used_once)
 		char word[3] = {'-', option_rows[i].letter, '\0'};
 
 		CHECK(option_rows[i].name && option_rows[i].help && option_rows[i].example);
-		CHECK_EQ(i, option_find(word));
+		if (option_rows[i].letter)
+			CHECK_EQ(i, option_find(word));
 	}
 }
 
@@ -302,8 +309,8 @@ TEST(unknown_option_names_the_nearest)
 
 TEST(unknown_option_far_from_all_points_to_the_help)
 {
-	WRONG("toyvmm: unknown option '--disk'; 'toyvmm run --help' shows all\n", "run", "--disk",
-	      "a");
+	WRONG("toyvmm: unknown option '--printer'; 'toyvmm run --help' shows all\n", "run",
+	      "--printer", "a");
 	WRONG("toyvmm: unknown option '-x'; 'toyvmm run --help' shows all\n", "run", "-x");
 	WRONG("toyvmm: unknown option '--\\x0a'; 'toyvmm run --help' shows all\n", "run", "--\n");
 	WRONG("toyvmm: unknown option '--'; 'toyvmm run --help' shows all\n", "run", "--=a");
@@ -435,6 +442,47 @@ TEST(options_win_over_the_config_file)
 	CHECK_EQ(SERIAL_NONE, c.serial.kind);
 	CHECK(c.serial.path == NULL);
 	config_fini(&c);
+}
+
+TEST(devices_of_options_follow_those_of_the_config_file)
+{
+	static const char json[] = "{\"boot-source\": {\"kernel_image_path\": \"k\"},"
+				   "\"drives\": [{\"path_on_host\": \"a\"}]}";
+	char path[32];
+	struct vm_config c;
+
+	temp_file(path, json, sizeof(json) - 1);
+	c = RUN("--disk", "b", "--config", path, "-dc,ro", "--rng");
+	unlink(path);
+	CHECK_EQ(3, c.n_disks);
+	CHECK_STR("a", c.disk[0].path);
+	CHECK_STR("b", c.disk[1].path);
+	CHECK_STR("c", c.disk[2].path);
+	CHECK_STR("disk2", c.disk[2].id);
+	CHECK(c.rng.enabled);
+	config_fini(&c);
+}
+
+TEST(contradictions_between_devices_are_wrong_usage)
+{
+	WRONG("toyvmm: the serial port and a console both want the terminal (stdio)\n", "run", "-k",
+	      "a", "--console", "stdio", "--serial", "stdio");
+	WRONG("toyvmm: --disk: 'redonly' is unknown; did you mean 'readonly'?\n", "run", "-k", "a",
+	      "--disk", "a,redonly");
+	WRONG("toyvmm: --rng takes no value\n", "run", "-k", "a", "--rng=off");
+}
+
+TEST(options_beyond_reason_are_refused)
+{
+	char *argv[OPTIONS_MAX + 1];
+	struct options o;
+	struct err e;
+
+	for (int i = 0; i <= OPTIONS_MAX; i++)
+		argv[i] = (char *)"-v";
+	CHECK_EQ(0, options_parse(&o, OPTIONS_MAX, argv, &e));
+	CHECK_EQ(-EINVAL, options_parse(&o, OPTIONS_MAX + 1, argv, &e));
+	CHECK_STR("more than 256 options", e.text);
 }
 
 TEST(a_bad_config_file_is_an_error_with_an_empty_config)

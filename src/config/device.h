@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The virtio devices of a configuration: their fields as tables, for the command line (config/list.h) and
+ * for JSON, and what each of them must obey by itself.
+ */
+#pragma once
+
+#include "config/config.h"
+#include "config/list.h"
+
+/* One more of a kind, at the end, with its defaults. NULL, with a text: too many, or out of memory. */
+struct disk_config *config_add_disk(struct vm_config *c, struct err *e);
+struct net_config *config_add_net(struct vm_config *c, struct err *e);
+struct console_config *config_add_console(struct vm_config *c, struct err *e);
+void config_free_devices(struct vm_config *c);
+
+extern const struct list disk_list, net_list, console_list, vsock_list, balloon_list;
+extern const struct field disk_fields[], net_fields[], console_fields[], vsock_fields[],
+	balloon_fields[], rng_fields[];
+
+/* What one device says, without a look at the others. */
+int disk_check(const struct disk_config *d, struct err *e);
+int net_check(const struct net_config *n, struct err *e);
+int console_check(const struct console_config *c, struct err *e);
+int vsock_check(const struct vsock_config *v, struct err *e);
+
+/* "rate_limiter" and its like: the fields of a struct limit_config. */
+extern const struct field limit_fields[];
+/* `tokens` in every second. */
+struct bucket_config bucket_per_second(uint64_t tokens);
+#define BUCKET_MAX (1ULL << 53) /* tokens: what JSON can say exactly */
+
+/* An id is a name of letters, digits, '_', '-' and '.', at most 64 of them. */
+int set_id(char **id, const char *written, struct err *e);

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <string.h>
+
+#include "config/device.h"
+#include "config/text.h"
+
+/* What a device is called in a message: its id, or before config_complete() gave it one, its path or "?". */
+static struct shown disk_label(const struct disk_config *d)
+{
+	return show(d->id ? d->id : d->path ? d->path : "?");
+}
+
+static struct shown net_label(const struct net_config *n)
+{
+	return show(n->id ? n->id : "?");
+}
+
+static bool same(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) == 0;
+}
+
+static int check_machine(const struct vm_config *c, struct err *e)
+{
+	bool wants_path = c->serial.kind == SERIAL_FILE || c->serial.kind == SERIAL_SOCKET;
+
+	if (!c->kernel || !*c->kernel)
+		return err_set(e, EINVAL,
+			       "no kernel is named: --kernel FILE, or --config FILE with "
+			       "boot-source.kernel_image_path");
+	if (c->initrd && !*c->initrd)
+		return err_set(e, EINVAL, "the initrd's file name is empty");
+	if (c->cpus < 1 || c->cpus > CONFIG_MAX_CPUS)
+		return err_set(e, EINVAL, "%u vCPUs: 1 to %u are possible", c->cpus,
+			       CONFIG_MAX_CPUS);
+	if (c->memory < CONFIG_MIN_MEMORY || c->memory > CONFIG_MAX_MEMORY || c->memory % MIB)
+		return err_set(e, EINVAL,
+			       "%llu bytes of memory: whole MiB from 32M to 8T are possible",
+			       (unsigned long long)c->memory);
+	if (wants_path && (!c->serial.path || !*c->serial.path))
+		return err_set(e, EINVAL, "the serial port's file or socket is not named");
+	return 0;
+}
+
+static int check_count(const struct vm_config *c, struct err *e)
+{
+	unsigned n = c->n_disks + c->n_nets + (c->n_consoles > 0) + c->rng.enabled +
+		     (c->vsock.cid != 0) + c->balloon.enabled;
+	bool pci = c->transport == TRANSPORT_PCI;
+	unsigned max = pci ? CONFIG_MAX_PCI_DEVICES : CONFIG_MAX_MMIO_DEVICES;
+
+	if (n > max)
+		return err_set(e, EINVAL,
+			       "%u virtio devices: at most %u are possible with the %s transport",
+			       n, max, pci ? "pci" : "mmio");
+	if (n > 0 && pci && config_pci_off(c))
+		return err_set(e, EINVAL,
+			       "the transport is pci, but the kernel's command line says pci=off: "
+			       "the guest would have no devices");
+	return 0;
+}
+
+/* Two disks on one file: fine while nobody writes. An overlay's file is written, its disk's is not. */
+static int check_two_files(const struct disk_config *a, const struct disk_config *b, struct err *e)
+{
+	bool a_writes = !a->readonly && a->overlay == OVERLAY_NONE;
+	bool b_writes = !b->readonly && b->overlay == OVERLAY_NONE;
+	const char *twice = NULL;
+
+	if (same(a->path, b->path) && (a_writes || b_writes) && !(a->no_lock && b->no_lock))
+		twice = a->path;
+	if (same(a->overlay_path, b->overlay_path) || same(a->overlay_path, b->path))
+		twice = a->overlay_path;
+	if (same(b->overlay_path, a->path))
+		twice = b->overlay_path;
+	if (!twice)
+		return 0;
+	return err_set(e, EINVAL, "disks '%s' and '%s' both use '%s', and one of them writes",
+		       disk_label(a).text, disk_label(b).text, show(twice).text);
+}
+
+static int check_two_disks(const struct disk_config *a, const struct disk_config *b, struct err *e)
+{
+	if (same(a->id, b->id))
+		return err_set(e, EINVAL, "two disks have the id '%s'", a->id);
+	if (a->root && b->root)
+		return err_set(e, EINVAL, "two disks are the root disk: '%s' and '%s'",
+			       disk_label(a).text, disk_label(b).text);
+	return check_two_files(a, b, e);
+}
+
+static int check_disks(const struct vm_config *c, struct err *e)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < c->n_disks; i++) {
+		rc = disk_check(&c->disk[i], e);
+		if (rc < 0)
+			return err_wrap(e, rc, "disk '%s': ", disk_label(&c->disk[i]).text);
+		for (unsigned k = 0; rc == 0 && k < i; k++)
+			rc = check_two_disks(&c->disk[k], &c->disk[i], e);
+	}
+	return rc;
+}
+
+/* A wildcard address takes the port on all of the host's. */
+static bool same_port(const struct hostfwd_config *a, const struct hostfwd_config *b)
+{
+	return a->udp == b->udp && a->host_port == b->host_port &&
+	       (!a->host_addr || !b->host_addr || same(a->host_addr, b->host_addr));
+}
+
+static int check_forwards(const struct net_config *a, const struct net_config *b, struct err *e)
+{
+	for (unsigned i = 0; i < a->n_hostfwds; i++)
+		for (unsigned k = 0; k < (a == b ? i : b->n_hostfwds); k++)
+			if (same_port(&a->hostfwd[i], &b->hostfwd[k]))
+				return err_set(e, EINVAL, "port %u of the host is forwarded twice",
+					       a->hostfwd[i].host_port);
+	return 0;
+}
+
+static int check_two_nets(const struct net_config *a, const struct net_config *b, struct err *e)
+{
+	if (same(a->id, b->id))
+		return err_set(e, EINVAL, "two network interfaces have the id '%s'", a->id);
+	if (a->has_mac && b->has_mac && memcmp(a->mac, b->mac, 6) == 0)
+		return err_set(e, EINVAL, "'%s' and '%s' have the same MAC address",
+			       net_label(a).text, net_label(b).text);
+	if (same(a->tap, b->tap) || same(a->socket, b->socket) || (a->fd >= 0 && a->fd == b->fd))
+		return err_set(e, EINVAL, "'%s' and '%s' use the same tap, fd or socket",
+			       net_label(a).text, net_label(b).text);
+	return check_forwards(a, b, e);
+}
+
+static int check_nets(const struct vm_config *c, struct err *e)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < c->n_nets; i++) {
+		const struct net_config *n = &c->net[i];
+
+		rc = net_check(n, e);
+		if (rc < 0)
+			return err_wrap(e, rc, "network interface '%s': ", net_label(n).text);
+		rc = check_forwards(n, n, e);
+		for (unsigned k = 0; rc == 0 && k < i; k++)
+			rc = check_two_nets(&c->net[k], n, e);
+	}
+	return rc;
+}
+
+static int check_two_consoles(const struct console_config *a, const struct console_config *b,
+			      struct err *e)
+{
+	if (a->kind == CONSOLE_STDIO && b->kind == CONSOLE_STDIO)
+		return err_set(e, EINVAL, "two consoles want the terminal (stdio)");
+	if (same(a->name, b->name))
+		return err_set(e, EINVAL, "two consoles have the name '%s'", a->name);
+	if (same(a->path, b->path))
+		return err_set(e, EINVAL, "two consoles use '%s'", show(a->path).text);
+	return 0;
+}
+
+static int check_consoles(const struct vm_config *c, struct err *e)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < c->n_consoles; i++) {
+		const struct console_config *con = &c->console[i];
+
+		rc = console_check(con, e);
+		if (rc < 0)
+			return err_wrap(e, rc, "console %u: ", i);
+		if (con->kind == CONSOLE_STDIO && c->serial.kind == SERIAL_STDIO)
+			return err_set(
+				e, EINVAL,
+				"the serial port and a console both want the terminal (stdio)");
+		if (same(con->path, c->serial.path))
+			return err_set(e, EINVAL, "the serial port and a console both use '%s'",
+				       show(con->path).text);
+		for (unsigned k = 0; rc == 0 && k < i; k++)
+			rc = check_two_consoles(&c->console[k], con, e);
+	}
+	return rc;
+}
+
+static int check_small(const struct vm_config *c, struct err *e)
+{
+	int rc = vsock_check(&c->vsock, e);
+
+	if (rc < 0)
+		return err_wrap(e, rc, "vsock: ");
+	if (c->balloon.enabled && c->balloon.target >= c->memory)
+		return err_set(e, EINVAL,
+			       "a balloon of %llu MiB would take all of the guest's %llu MiB",
+			       (unsigned long long)(c->balloon.target / MIB),
+			       (unsigned long long)(c->memory / MIB));
+	return 0;
+}
+
+int config_validate(const struct vm_config *c, struct err *e)
+{
+	int rc;
+
+	if ((rc = check_machine(c, e)) < 0 || (rc = check_count(c, e)) < 0 ||
+	    (rc = check_disks(c, e)) < 0 || (rc = check_nets(c, e)) < 0 ||
+	    (rc = check_consoles(c, e)) < 0)
+		return rc;
+	return check_small(c, e);
+}
