@@ -10,19 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <unistd.h>
 
+#include "backend/unix_socket.h"
 #include "base/io.h"
 #include "base/log.h"
 
 struct chardev_socket {
 	struct chardev base; /* in and out: the client, or -1 */
-	struct loop_source listener;
-	bool listening; /* the listener is in the loop */
-	struct sockaddr_un addr;
-	struct stat ours; /* the socket file; st_ino 0: not made yet */
+	struct unix_listener file;
+	struct loop_source listener; /* the file's descriptor */
+	bool listening;              /* the listener is in the loop */
 };
 
 static struct chardev_socket *sock(struct chardev *c)
@@ -49,7 +46,7 @@ static void listen_for(struct chardev_socket *s, bool on)
 	if (s->listening == on)
 		return;
 	if (on && loop_add(s->base.loop, &s->listener, EPOLLIN) < 0) {
-		log_warn("serial or console: '%s' takes no client any more", s->addr.sun_path);
+		log_warn("serial or console: '%s' takes no client any more", s->file.addr.sun_path);
 		return;
 	}
 	if (!on)
@@ -91,14 +88,13 @@ static void socket_client(void *arg, uint32_t events)
 {
 	struct chardev_socket *s = arg;
 	struct chardev *c = &s->base;
-	int fd = accept4(s->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = unix_accept(&s->file);
 
 	(void)events;
 	pthread_mutex_lock(&c->lock);
 	if (fd < 0) {
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-			log_warn("serial or console: accept: %s; no further client",
-				 strerror(errno));
+		if (fd != -EAGAIN && fd != -EINTR && fd != -ECONNABORTED) {
+			log_warn("serial or console: accept: %s; no further client", strerror(-fd));
 			listen_for(s, false); /* EMFILE: trying again at once would spin */
 		}
 		pthread_mutex_unlock(&c->lock);
@@ -120,19 +116,15 @@ static int socket_start(struct chardev *c, struct err *e)
 	struct chardev_socket *s = sock(c);
 
 	listen_for(s, true);
-	return s->listening ? 0 : err_set(e, EIO, "cannot wait for '%s'", s->addr.sun_path);
+	return s->listening ? 0 : err_set(e, EIO, "cannot wait for '%s'", s->file.addr.sun_path);
 }
 
 static void socket_close(struct chardev *c)
 {
 	struct chardev_socket *s = sock(c);
-	struct stat now;
 
 	listen_for(s, false);
-	fd_close(&s->listener.fd);
-	if (s->ours.st_ino && lstat(s->addr.sun_path, &now) == 0 && now.st_ino == s->ours.st_ino &&
-	    now.st_dev == s->ours.st_dev) /* not a socket that somebody put in its place */
-		unlink(s->addr.sun_path);
+	unix_unlisten(&s->file);
 	if (c->in.source.fd >= 0)
 		drop_client(c);
 }
@@ -146,52 +138,6 @@ static const struct chardev_ops socket_ops = {
 	.close = socket_close,
 };
 
-/* A socket file whose process is dead refuses connections; it may go. */
-static int remove_stale(const struct sockaddr_un *addr, struct err *e)
-{
-	struct stat st;
-	int fd, rc;
-
-	if (lstat(addr->sun_path, &st) < 0)
-		return errno == ENOENT ? 0 : err_sys(e, "'%s'", addr->sun_path);
-	if (!S_ISSOCK(st.st_mode))
-		return err_set(e, EEXIST, "'%s' exists and is not a socket", addr->sun_path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return err_sys(e, "socket");
-	rc = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ? -errno : 0;
-	close(fd);
-	if (rc == -ECONNREFUSED)
-		return unlink(addr->sun_path) < 0 && errno != ENOENT
-			       ? err_sys(e, "cannot remove the old '%s'", addr->sun_path)
-			       : 0;
-	if (rc == 0 || rc == -EAGAIN || rc == -EPROTOTYPE)
-		return err_set(e, EADDRINUSE, "'%s' is in use by another process", addr->sun_path);
-	errno = -rc;
-	return err_sys(e, "'%s'", addr->sun_path);
-}
-
-static int socket_listen(struct chardev_socket *s, const char *path, struct err *e)
-{
-	int rc;
-
-	if (*path == '\0' || strlen(path) >= sizeof(s->addr.sun_path))
-		return err_set(e, ENAMETOOLONG, "'%s': a socket's path has 1 to %zu bytes", path,
-			       sizeof(s->addr.sun_path) - 1);
-	s->addr.sun_family = AF_UNIX;
-	strcpy(s->addr.sun_path, path);
-	if ((rc = remove_stale(&s->addr, e)) < 0)
-		return rc;
-	s->listener.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (s->listener.fd < 0)
-		return err_sys(e, "socket");
-	if (bind(s->listener.fd, (struct sockaddr *)&s->addr, sizeof(s->addr)) < 0)
-		return err_sys(e, "cannot create the socket '%s'", path);
-	if (lstat(path, &s->ours) < 0 || listen(s->listener.fd, 4) < 0)
-		return err_sys(e, "'%s'", path);
-	return 0;
-}
-
 int chardev_open_socket(struct chardev **out, struct loop *loop, const char *path, struct err *e)
 {
 	struct chardev_socket *s = calloc(1, sizeof(*s));
@@ -199,10 +145,11 @@ int chardev_open_socket(struct chardev **out, struct loop *loop, const char *pat
 
 	if (!s)
 		return err_set(e, ENOMEM, "out of memory");
-	s->listener = (struct loop_source){.fd = -1, .fn = socket_client, .arg = s};
+	s->file = UNIX_LISTENER_EMPTY;
 	rc = chardev_init(&s->base, &socket_ops, loop, e);
 	if (rc == 0)
-		rc = socket_listen(s, path, e);
+		rc = unix_listen(&s->file, path, 4, e);
+	s->listener = (struct loop_source){.fd = s->file.fd, .fn = socket_client, .arg = s};
 	if (rc < 0)
 		chardev_destroy(&s->base);
 	else
