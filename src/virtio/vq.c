@@ -1,8 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "virtio/vq.h"
-
-#include <string.h>
-
 #include "virtio/vq_impl.h"
 
 int vq_enable(struct vq *q, const struct gmem *mem, uint64_t features)
@@ -15,8 +11,10 @@ int vq_enable(struct vq *q, const struct gmem *mem, uint64_t features)
 	q->packed = features >> VIRTIO_F_RING_PACKED & 1;
 	q->event_idx = features >> VIRTIO_RING_F_EVENT_IDX & 1;
 	q->indirect = features >> VIRTIO_RING_F_INDIRECT_DESC & 1;
-	q->inflight = q->next_avail = q->next_used = q->signalled = 0;
-	q->avail_wrap = q->used_wrap = q->signalled_wrap = true; /* 2.8.1 */
+	q->inflight = q->next_avail = q->avail_seen = q->next_used = 0;
+	q->avail_wrap = q->used_wrap = true; /* 2.8.1 */
+	q->fresh = 0;
+	q->staged = false;
 	rc = q->packed ? vq_packed_enable(q) : vq_split_enable(q);
 	q->enabled = rc == 0;
 	return rc;
@@ -27,35 +25,43 @@ void vq_reset(struct vq *q)
 	*q = (struct vq){.max = q->max, .size = q->max};
 }
 
-void vq_chain_refuse(struct vq_chain *c)
+/* The request keeps its place in the ring, but no buffers. */
+static void refuse(struct vq_chain *c)
 {
 	c->bad = true;
 	c->n_out = c->n_in = 0;
 	c->out_len = c->in_len = 0;
 }
 
-void vq_chain_add(const struct vq *q, struct vq_chain *c, const struct vq_desc *d)
+void vq_chain_add(const struct vq *q, struct vq_chain *c, uint64_t gpa, uint32_t len, bool write)
 {
-	struct iovec *v = &c->iov[c->n_out + c->n_in];
+	unsigned n = c->n_out + c->n_in;
+	void *host;
 
 	if (c->bad)
 		return;
-	/* 2.6.4.2: what we may read comes before what we may write. */
-	if (c->n_out + c->n_in == c->iov_max || (!d->write && c->n_in > 0)) {
-		vq_chain_refuse(c);
+	/* 2.7.4.2: what we may read comes before what we may write; 2.7.5.2: at most 4 GiB. */
+	if (n == c->iov_max || len == 0 || (!write && c->n_in > 0) ||
+	    c->out_len + c->in_len + len > UINT32_MAX || !(host = gmem_slice(q->mem, gpa, len))) {
+		refuse(c);
 		return;
 	}
-	v->iov_base = gmem_slice(q->mem, d->addr, d->len);
-	v->iov_len = d->len;
-	if (!v->iov_base || d->len == 0) {
-		vq_chain_refuse(c);
-	} else if (d->write) {
+	c->iov[n] = (struct iovec){.iov_base = host, .iov_len = len};
+	if (write) {
 		c->n_in++;
-		c->in_len += d->len;
+		c->in_len += len;
 	} else {
 		c->n_out++;
-		c->out_len += d->len;
+		c->out_len += len;
 	}
+}
+
+const uint8_t *vq_indirect_table(const struct vq *q, uint64_t gpa, uint32_t len, unsigned *n)
+{
+	*n = len / sizeof(struct vring_desc);
+	if (!q->indirect || len == 0 || len % sizeof(struct vring_desc) || *n > q->max)
+		return NULL;
+	return gmem_slice(q->mem, gpa, len);
 }
 
 int vq_pop(struct vq *q, struct vq_chain *c)

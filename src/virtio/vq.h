@@ -8,12 +8,16 @@
  *   packed ring    one table of [addr len id flags], read and written in place by both
  *
  * Everything about the ring is validated once, when the driver enables the queue, and kept as host pointers;
- * it cannot change until reset. Each descriptor is copied once and judged on the copy. A walk is bounded by
- * the queue's size. Two kinds of fault (docs/virtqueue.md):
+ * it cannot change until reset. Each descriptor is copied once and judged on the copy. A walk is bounded: by
+ * `size` in the ring, by `max` in an indirect table. Two kinds of fault (docs/virtqueue.md):
  * - the ring is broken (an index jumps, a chain loops, a head does not exist): -EINVAL, and the device is
  *   finished until reset (DEVICE_NEEDS_RESET);
- * - one request is bad (a buffer is not RAM, readable after writable, too many segments): the chain comes
- *   out with `bad` set and no buffers, and the device hands it back with a length of 0.
+ * - one request is bad (a buffer is empty or not RAM, readable after writable, too many segments, 4 GiB or
+ *   more in all): the chain comes out with `bad` set and no buffers, and the device hands it back with a
+ *   length of 0.
+ *
+ * What a kick() pops is bounded by nobody here: a driver that goes on offering while we work can keep
+ * vq_pop() at 1 for ever. A device counts, and comes back by virtio_kick_again().
  *
  * Lock: the device's. Nothing here blocks or allocates.
  */
@@ -43,9 +47,14 @@ struct vq {
 
 	uint16_t next_avail; /* split: free running. packed: below size */
 	uint16_t next_used;
-	uint16_t signalled;         /* next_used when the driver was last interrupted */
+	uint16_t avail_seen;        /* split: the driver's index when it was last read */
 	bool avail_wrap, used_wrap; /* packed: wrap counters, 2.8.1 */
-	bool signalled_wrap;
+	uint32_t
+		fresh; /* used since vq_wants_interrupt() last looked: chains; packed: descriptors */
+
+	/* packed: the first used descriptor of a batch waits for its flags until vq_publish(). */
+	bool staged;
+	uint16_t staged_slot, staged_flags;
 };
 
 /* What one request consists of. The caller provides iov and iov_max; the buffers are in guest RAM. */
@@ -55,14 +64,14 @@ struct vq_chain {
 
 	unsigned n_out,
 		n_in; /* iov[0, n_out) for us to read, the n_in after that for us to write */
-	uint64_t out_len, in_len; /* bytes of each */
+	uint64_t out_len, in_len; /* bytes of each; together less than 4 GiB */
 	bool bad;                 /* not to be carried out: push it with length 0 */
 	uint16_t id;              /* for vq_push */
 	uint16_t n_desc;          /* packed: descriptors it took of the ring */
 };
 
 /*
- * Validates and enables: sizes, alignment, and that the rings lie in RAM (2.6, 2.8.10). `features` are those
+ * Validates and enables: sizes, alignment, and that the rings lie in RAM (2.7, 2.8.10.1). `features` are those
  * the driver accepted. -EINVAL: refused, the queue stays disabled.
  */
 MUST_CHECK int vq_enable(struct vq *q, const struct gmem *mem, uint64_t features);
@@ -82,12 +91,12 @@ void vq_push(struct vq *q, const struct vq_chain *c, uint32_t written);
 void vq_stage(struct vq *q, const struct vq_chain *c, uint32_t written);
 void vq_publish(struct vq *q);
 
-/* Does the driver want an interrupt for what was pushed since the last time this was true? */
+/* Does the driver want an interrupt for what was pushed since this was last asked? A full fence if any was. */
 MUST_CHECK bool vq_wants_interrupt(struct vq *q);
 /* While we look at the queue anyway the driver need not ring; afterwards: true: more has come meanwhile. */
 void vq_kicks_off(struct vq *q);
 MUST_CHECK bool vq_kicks_on(struct vq *q);
-/* Chains that can be popped now, at least; 0 also when the ring is broken. A hint: it pops nothing. */
+/* Chains that can be popped now, at least (packed: 0 or 1); 0 also when the ring is broken. Pops nothing. */
 unsigned vq_pending(const struct vq *q);
 
 /*

@@ -10,8 +10,6 @@
  * Both indices run freely and wrap at 65536. The pairs *_event belong to EVENT_IDX: each side says at which
  * index of the other it wants to be woken next.
  */
-#include <string.h>
-
 #include "virtio/vq_impl.h"
 
 #define AVAIL_LEN(size) (6u + 2u * (size)) /* 2.7: flags, idx, ring, used_event */
@@ -52,16 +50,12 @@ static uint16_t *avail_event(const struct vq *q)
 	return (uint16_t *)(used_ring(q) + q->size);
 }
 
-static bool misaligned(uint64_t address, unsigned align)
-{
-	return address & (align - 1);
-}
-
 int vq_split_enable(struct vq *q)
 {
 	if (q->size & (q->size - 1)) /* 2.7: a power of two */
 		return -EINVAL;
-	if (misaligned(q->desc, 16) || misaligned(q->driver, 2) || misaligned(q->device, 4))
+	if (vq_misaligned(q->desc, 16) || vq_misaligned(q->driver, 2) ||
+	    vq_misaligned(q->device, 4))
 		return -EINVAL;
 	q->desc_host = gmem_slice(q->mem, q->desc, sizeof(struct vring_desc) * q->size);
 	q->driver_host = gmem_slice(q->mem, q->driver, AVAIL_LEN(q->size));
@@ -69,27 +63,21 @@ int vq_split_enable(struct vq *q)
 	return q->desc_host && q->driver_host && q->device_host ? 0 : -EINVAL;
 }
 
-static bool read_desc(const uint8_t *table, unsigned i, struct vring_desc *d)
+/* 2.7.5.3: a table of its own, whose links lead nowhere else, and in which there is no further table. */
+static int walk_indirect(const struct vq *q, struct vq_chain *c, const struct vring_desc *in)
 {
-	memcpy(d, table + sizeof(*d) * i, sizeof(*d)); /* once: the guest may change it meanwhile */
-	return !(d->flags & VRING_DESC_F_INDIRECT);
-}
+	unsigned n, i = 0;
+	const uint8_t *table = vq_indirect_table(q, in->addr, in->len, &n);
 
-/* Walks a table of `n` entries from `i` on. Bounded: a chain is at most as long as its table. */
-static int walk(const struct vq *q, struct vq_chain *c, const uint8_t *table, unsigned n,
-		unsigned i, struct vring_desc *indirect)
-{
+	if (!table)
+		return -EINVAL;
 	for (unsigned steps = 0; steps < n && i < n; steps++) {
 		struct vring_desc d;
 
-		if (!read_desc(table, i, &d)) {
-			*indirect = d;
-			return indirect->flags & VRING_DESC_F_NEXT ? -EINVAL : 1; /* 2.7.5.3.1 */
-		}
-		vq_chain_add(q, c,
-			     &(struct vq_desc){.addr = d.addr,
-					       .len = d.len,
-					       .write = d.flags & VRING_DESC_F_WRITE});
+		vq_copy_desc(&d, table, i);
+		if (d.flags & VRING_DESC_F_INDIRECT)
+			return -EINVAL;
+		vq_chain_add(q, c, d.addr, d.len, d.flags & VRING_DESC_F_WRITE);
 		if (!(d.flags & VRING_DESC_F_NEXT))
 			return 0;
 		i = d.next;
@@ -97,40 +85,52 @@ static int walk(const struct vq *q, struct vq_chain *c, const uint8_t *table, un
 	return -EINVAL;
 }
 
-/* 2.7.5.3: a table of its own, of which neither an entry nor the chain leads into another. */
-static int walk_indirect(const struct vq *q, struct vq_chain *c, const struct vring_desc *d)
+/* A chain is at most as long as the table: more steps are a loop. */
+static int walk(const struct vq *q, struct vq_chain *c, unsigned head)
 {
-	struct vring_desc nested;
-	const uint8_t *table;
-	unsigned n = d->len / sizeof(*d);
+	unsigned i = head;
 
-	if (!q->indirect || d->len == 0 || d->len % sizeof(*d) || n > q->size)
+	for (unsigned steps = 0; steps < q->size && i < q->size; steps++) {
+		struct vring_desc d;
+
+		vq_copy_desc(&d, q->desc_host, i);
+		/* 2.7.5.3.2: after any number of others, but 2.7.5.3.1: the last. */
+		if (d.flags & VRING_DESC_F_INDIRECT)
+			return d.flags & VRING_DESC_F_NEXT ? -EINVAL : walk_indirect(q, c, &d);
+		vq_chain_add(q, c, d.addr, d.len, d.flags & VRING_DESC_F_WRITE);
+		if (!(d.flags & VRING_DESC_F_NEXT))
+			return 0;
+		i = d.next;
+	}
+	return -EINVAL;
+}
+
+/*
+ * Reads the driver's index again. The acquire pairs with the driver's barrier before it moved the index
+ * (2.7.13): the heads and descriptors that it stands for are there. Each chain needs a descriptor, so there
+ * are never more than `size`, counting those in flight.
+ */
+static int look_for_more(struct vq *q)
+{
+	uint16_t idx = __atomic_load_n(avail_idx(q), __ATOMIC_ACQUIRE);
+	uint16_t pending = (uint16_t)(idx - q->next_avail);
+
+	if (pending > q->size - q->inflight)
 		return -EINVAL;
-	table = gmem_slice(q->mem, d->addr, d->len);
-	if (!table)
-		return -EINVAL;
-	return walk(q, c, table, n, 0, &nested) == 0 ? 0 : -EINVAL;
+	q->avail_seen = idx;
+	return pending;
 }
 
 int vq_split_pop(struct vq *q, struct vq_chain *c)
 {
-	uint16_t idx = __atomic_load_n(avail_idx(q), __ATOMIC_ACQUIRE);
-	uint16_t pending = (uint16_t)(idx - q->next_avail);
-	struct vring_desc indirect;
 	uint16_t head;
 	int rc;
 
-	if (pending == 0)
-		return 0;
-	if (pending > q->size - q->inflight) /* more than there are descriptors */
-		return -EINVAL;
+	/* The index is on a cache line that the driver writes to: not fetched before it is needed. */
+	if (q->next_avail == q->avail_seen && (rc = look_for_more(q)) <= 0)
+		return rc;
 	head = __atomic_load_n(&avail_ring(q)[q->next_avail & (q->size - 1)], __ATOMIC_RELAXED);
-	if (head >= q->size)
-		return -EINVAL;
-	rc = walk(q, c, q->desc_host, q->size, head, &indirect);
-	if (rc > 0)
-		rc = walk_indirect(q, c, &indirect);
-	if (rc < 0)
+	if ((rc = walk(q, c, head)) < 0)
 		return rc;
 	c->id = head;
 	q->next_avail++;
@@ -150,29 +150,34 @@ void vq_split_stage(struct vq *q, const struct vq_chain *c, uint32_t written)
 		(struct vring_used_elem){.id = c->id, .len = written};
 	q->next_used++;
 	q->inflight--;
+	q->fresh++;
 }
 
+/* The release is the device's half of the bargain: who sees the index sees the entries before it (2.7.8.2). */
 void vq_split_publish(struct vq *q)
 {
 	__atomic_store_n(used_idx(q), q->next_used, __ATOMIC_RELEASE);
 }
 
+/*
+ * Without the fence our index could still wait in a store buffer when we read what the driver wants, while the
+ * driver, for the same reason, does not see the index after having said that it wants: neither would move.
+ */
 bool vq_split_wants_interrupt(struct vq *q)
 {
-	uint16_t old = q->signalled, event;
+	uint32_t fresh = q->fresh;
+	uint16_t event;
 
-	if (old == q->next_used)
+	if (fresh == 0)
 		return false;
-	__atomic_thread_fence(
-		__ATOMIC_SEQ_CST); /* the index we wrote, before what the driver wants */
-	if (!q->event_idx) {
-		q->signalled = q->next_used;
+	q->fresh = 0;
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (!q->event_idx)
 		return !(__atomic_load_n((uint16_t *)q->driver_host, __ATOMIC_RELAXED) &
 			 VRING_AVAIL_F_NO_INTERRUPT);
-	}
 	event = __atomic_load_n(used_event(q), __ATOMIC_RELAXED);
-	q->signalled = q->next_used;
-	return vring_need_event(event, q->next_used, old);
+	return fresh > UINT16_MAX ||
+	       vring_need_event(event, q->next_used, (uint16_t)(q->next_used - fresh));
 }
 
 /* With EVENT_IDX there is nothing to do: the driver rings once it passes avail_event, which stays behind. */
@@ -194,8 +199,8 @@ bool vq_split_kicks_on(struct vq *q)
 
 unsigned vq_split_pending(const struct vq *q)
 {
-	uint16_t idx = __atomic_load_n(avail_idx(q), __ATOMIC_ACQUIRE);
+	uint16_t idx = __atomic_load_n(avail_idx(q), __ATOMIC_RELAXED);
 	uint16_t pending = (uint16_t)(idx - q->next_avail);
 
-	return pending <= q->size ? pending : 0;
+	return pending <= q->size - q->inflight ? pending : 0;
 }
