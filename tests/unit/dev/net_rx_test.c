@@ -212,6 +212,22 @@ TEST(a_frame_longer_than_the_only_buffer_is_lost_and_nothing_is_overwritten)
 	net_close(&r);
 }
 
+TEST(a_frame_longer_than_the_driver_agreed_to_is_lost_and_not_cut)
+{
+	struct net_rig r;
+
+	net_open(&r, plain, MERGEABLE);
+	for (unsigned i = 0; i < 4; i++)
+		net_add_rx(&r, RX, 1600);
+	fake_kick(&r.f, RX);
+	fake_netdev_offer(r.back, 1, 3000);
+	fake_netdev_offer(r.back, 2, 60);
+	net_readable(&r, 0);
+	CHECK_EQ(72, net_used(&r, RX));
+	CHECK_EQ(-1, net_used(&r, RX));
+	net_close(&r);
+}
+
 TEST(buffers_in_pieces_are_filled_in_order)
 {
 	struct net_rig r;
