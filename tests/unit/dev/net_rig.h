@@ -15,6 +15,7 @@
 	(NET_BIT(VIRTIO_NET_F_CSUM) | NET_BIT(VIRTIO_NET_F_GUEST_CSUM) | \
 	 NET_BIT(VIRTIO_NET_F_HOST_TSO4) | NET_BIT(VIRTIO_NET_F_GUEST_TSO4))
 #define MERGEABLE NET_BIT(VIRTIO_NET_F_MRG_RXBUF)
+#define PACKED    NET_BIT(VIRTIO_F_RING_PACKED)
 
 struct net_rig {
 	struct fake_driver f;
@@ -29,6 +30,7 @@ static inline void net_open(struct net_rig *r, struct net_config config, uint64_
 	struct virtio_dev *dev;
 
 	memset(r, 0, sizeof(*r));
+	config.packed |= (features & PACKED) != 0;
 	fake_init(&r->f);
 	r->back = fake_netdev_open(&r->f.loop, TSO | NET_BIT(VIRTIO_NET_F_GUEST_TSO6));
 	r->back->closed = &r->closed;

@@ -68,12 +68,12 @@ TEST(without_a_buffer_the_host_is_not_asked_until_there_is_one)
 	net_close(&r);
 }
 
-TEST(a_frame_takes_several_buffers_where_they_may_be_merged)
+static void check_merge(uint64_t ring)
 {
 	struct net_rig r;
 	uint64_t buf[4];
 
-	net_open(&r, plain, MERGEABLE | TSO);
+	net_open(&r, plain, MERGEABLE | TSO | ring);
 	for (unsigned i = 0; i < 4; i++)
 		buf[i] = net_add_rx(&r, RX, 1000);
 	fake_kick(&r.f, RX);
@@ -90,11 +90,19 @@ TEST(a_frame_takes_several_buffers_where_they_may_be_merged)
 	net_close(&r);
 }
 
-TEST(buffers_that_a_frame_leaves_over_are_used_for_the_next)
+TEST(a_frame_takes_several_buffers_where_they_may_be_merged)
+{
+	check_merge(0);
+	check_merge(PACKED);
+	check_merge(PACKED | NET_BIT(VIRTIO_RING_F_EVENT_IDX));
+	check_merge(NET_BIT(VIRTIO_RING_F_EVENT_IDX));
+}
+
+static void check_leftovers(uint64_t ring)
 {
 	struct net_rig r;
 
-	net_open(&r, plain, MERGEABLE | TSO);
+	net_open(&r, plain, MERGEABLE | TSO | ring);
 	for (unsigned i = 0; i < 5; i++)
 		net_add_rx(&r, RX, 1000);
 	fake_kick(&r.f, RX);
@@ -112,12 +120,20 @@ TEST(buffers_that_a_frame_leaves_over_are_used_for_the_next)
 	net_close(&r);
 }
 
-TEST(a_frame_waits_for_the_buffers_that_it_needs)
+TEST(buffers_that_a_frame_leaves_over_are_used_for_the_next)
+{
+	check_leftovers(0);
+	check_leftovers(PACKED);
+	check_leftovers(PACKED | NET_BIT(VIRTIO_RING_F_EVENT_IDX));
+	check_leftovers(NET_BIT(VIRTIO_RING_F_EVENT_IDX));
+}
+
+static void check_waiting(uint64_t ring)
 {
 	struct net_rig r;
 	uint64_t first, last;
 
-	net_open(&r, plain, MERGEABLE | TSO);
+	net_open(&r, plain, MERGEABLE | TSO | ring);
 	first = net_add_rx(&r, RX, 1000);
 	fake_kick(&r.f, RX);
 	fake_netdev_offer(r.back, 5, 1800);
@@ -135,6 +151,14 @@ TEST(a_frame_waits_for_the_buffers_that_it_needs)
 	check_bytes(&r, first + NETDEV_HEADER, 5, 0, 988);
 	check_bytes(&r, last, 5, 988, 812);
 	net_close(&r);
+}
+
+TEST(a_frame_waits_for_the_buffers_that_it_needs)
+{
+	check_waiting(0);
+	check_waiting(PACKED);
+	check_waiting(PACKED | NET_BIT(VIRTIO_RING_F_EVENT_IDX));
+	check_waiting(NET_BIT(VIRTIO_RING_F_EVENT_IDX));
 }
 
 TEST(a_frame_that_the_drivers_buffers_never_take_does_not_stop_the_others)
@@ -185,6 +209,22 @@ TEST(a_frame_longer_than_the_only_buffer_is_lost_and_nothing_is_overwritten)
 	check_bytes(&r, buf + NETDEV_HEADER, 2, 0, 60);
 	for (unsigned i = 0; i < 64; i++)
 		CHECK_EQ(0xee, *(uint8_t *)fake_host(&r.f, canary + i));
+	net_close(&r);
+}
+
+TEST(a_frame_longer_than_the_driver_agreed_to_is_lost_and_not_cut)
+{
+	struct net_rig r;
+
+	net_open(&r, plain, MERGEABLE);
+	for (unsigned i = 0; i < 4; i++)
+		net_add_rx(&r, RX, 1600);
+	fake_kick(&r.f, RX);
+	fake_netdev_offer(r.back, 1, 3000);
+	fake_netdev_offer(r.back, 2, 60);
+	net_readable(&r, 0);
+	CHECK_EQ(72, net_used(&r, RX));
+	CHECK_EQ(-1, net_used(&r, RX));
 	net_close(&r);
 }
 
