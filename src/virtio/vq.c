@@ -11,10 +11,7 @@ int vq_enable(struct vq *q, const struct gmem *mem, uint64_t features)
 	q->packed = features >> VIRTIO_F_RING_PACKED & 1;
 	q->event_idx = features >> VIRTIO_RING_F_EVENT_IDX & 1;
 	q->indirect = features >> VIRTIO_RING_F_INDIRECT_DESC & 1;
-	q->inflight = q->next_avail = q->avail_seen = q->next_used = 0;
-	q->avail_wrap = q->used_wrap = true; /* 2.8.1 */
-	q->fresh = 0;
-	q->staged = false;
+	q->avail_wrap = q->used_wrap = true; /* 2.8.1; indices and counts are 0 since vq_reset() */
 	rc = q->packed ? vq_packed_enable(q) : vq_split_enable(q);
 	q->enabled = rc == 0;
 	return rc;

@@ -221,6 +221,20 @@ TEST(the_first_of_a_batch_shows_last)
 	stop(r);
 }
 
+TEST(publishing_nothing_touches_no_descriptor)
+{
+	struct rig *r = start(0, 2);
+	struct vq_chain c;
+
+	put(r, 0, 1, 0, AVAIL);
+	CHECK_EQ(1, rig_pop(r, &c));
+	vq_push(r->q, &c, 0);
+	put(r, 0, 1, 0, USED); /* offered again, in the next lap */
+	vq_publish(r->q);
+	CHECK_EQ(USED, slot(r, 0)->flags);
+	stop(r);
+}
+
 /* ---- broken rings ---- */
 
 static void broken(struct rig *r)

@@ -176,6 +176,7 @@ static void check_bad(struct rig *r, const struct fake_seg *seg, unsigned n)
 
 BAD_CASE(an_empty_buffer, {0x1000, 0, false})
 BAD_CASE(an_empty_buffer_at_the_end, {0x1000, 16, false}, {0x2000, 0, true})
+BAD_CASE(an_empty_buffer_at_the_start, {0x1000, 0, false}, {0x2000, 16, false}, {0x3000, 1, true})
 BAD_CASE(an_address_beyond_ram, {FAKE_RAM, 1, false})
 BAD_CASE(one_byte_beyond_ram, {FAKE_RAM - 16, 17, true})
 BAD_CASE(a_huge_length, {0x1000, 0xffffffff, true})
