@@ -174,7 +174,7 @@ static void stats_due(void *arg, uint32_t events)
 
 /*
  * Reports come by queue 4, says the specification, whatever the features. Linux counts only the queues that it
- * uses: 3, and without statistics 2; so do other hypervisors. None of these numbers means anything else here.
+ * uses: 3, and without statistics 2. None of these numbers means anything else here.
  */
 static void serve(struct balloon *b, unsigned queue, const struct vq_chain *c)
 {
