@@ -48,7 +48,7 @@ $(BUILD)/san/%.o: %.c $(AML) Makefile mk/test.mk | $(BUILD)/deps-build.ok $(BUIL
 # Fuzzers: one program a target, clang's libFuzzer.
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*_fuzz.c))
 FUZZERS  := $(FUZZ_SRC:tests/fuzz/%_fuzz.c=$(BUILD)/fuzz/%)
-FUZZ_OBJ := $(ROOMS:%.c=$(BUILD)/fuzz/%.o)
+FUZZ_OBJ := $(ROOMS:%.c=$(BUILD)/fuzz/%.o) $(patsubst %.c,$(BUILD)/fuzz/%.o,$(wildcard tests/fake/*.c))
 FUZZ_SECONDS ?= 60
 fuzz-targets: $(FUZZERS)
 
@@ -71,7 +71,7 @@ $(BUILD)/fuzz/%: tests/fuzz/%_fuzz.c $(FUZZ_OBJ)
 $(BUILD)/fuzz/%.o: %.c $(AML) Makefile mk/test.mk | $(BUILD)/deps-build.ok $(BUILD)/deps-test.ok
 	mkdir -p $(@D)
 	$(SAY) CC "$< (for fuzzing)"
-	$(CLANG) $(CPPFLAGS) $(CSTD) $(SAN) -fsanitize=fuzzer-no-link -O1 -g -MMD -MP -c -o $@ $<
+	$(CLANG) $(CPPFLAGS) -Itests $(CSTD) $(SAN) -fsanitize=fuzzer-no-link -O1 -g -MMD -MP -c -o $@ $<
 
 -include $(UNIT_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d)
 
