@@ -145,6 +145,32 @@ static uint8_t image_byte(struct rig *g, uint64_t at)
 	return byte;
 }
 
+/* ---- the calls that the disk makes ---- */
+
+struct counter {
+	unsigned n[DISK_WRITE_ZEROES + 1];
+	int fail_flush, fail_write, fail_discard;
+};
+
+static ssize_t count(void *arg, enum disk_op op, ssize_t result)
+{
+	struct counter *c = arg;
+
+	c->n[op]++;
+	if (op == DISK_FLUSH && c->fail_flush)
+		return c->fail_flush;
+	if (op == DISK_DISCARD && c->fail_discard)
+		return c->fail_discard;
+	return op == DISK_WRITE && c->fail_write ? c->fail_write : result;
+}
+
+static void watch_calls(struct rig *g, struct counter *c)
+{
+	*c = (struct counter){0};
+	blk_of(g)->disk->file.fault = count;
+	blk_of(g)->disk->file.fault_arg = c;
+}
+
 /* ---- what it offers ---- */
 
 TEST(a_disk_tells_its_size_and_limits)
@@ -169,6 +195,7 @@ TEST(a_disk_tells_its_size_and_limits)
 
 TEST(a_read_only_disk_offers_no_writes_and_fails_them)
 {
+	struct counter c;
 	struct rig g;
 
 	rig_init(&g);
@@ -178,7 +205,9 @@ TEST(a_read_only_disk_offers_no_writes_and_fails_them)
 	CHECK(g.dev->offered >> VIRTIO_BLK_F_FLUSH & 1);
 	CHECK(!(g.dev->offered >> VIRTIO_BLK_F_DISCARD & 1));
 	CHECK(!(g.dev->offered >> VIRTIO_BLK_F_WRITE_ZEROES & 1));
+	watch_calls(&g, &c);
 	CHECK_EQ(VIRTIO_BLK_S_IOERR, request(&g, VIRTIO_BLK_T_OUT, 0, 512, false, NULL));
+	CHECK_EQ(0, c.n[DISK_WRITE]); /* not even tried */
 	CHECK_EQ(VIRTIO_BLK_S_UNSUPP, request(&g, VIRTIO_BLK_T_DISCARD, 0, 16, false, NULL));
 	CHECK_EQ(VIRTIO_BLK_S_OK, request(&g, VIRTIO_BLK_T_IN, 0, 512, true, NULL));
 	CHECK_EQ(pattern(0), image_byte(&g, 0));
@@ -461,30 +490,6 @@ TEST(discard_that_was_not_accepted_is_unsupported)
 
 /* ---- durability ---- */
 
-struct counter {
-	unsigned n[DISK_WRITE_ZEROES + 1];
-	int fail_flush, fail_write, fail_discard;
-};
-
-static ssize_t count(void *arg, enum disk_op op, ssize_t result)
-{
-	struct counter *c = arg;
-
-	c->n[op]++;
-	if (op == DISK_FLUSH && c->fail_flush)
-		return c->fail_flush;
-	if (op == DISK_DISCARD && c->fail_discard)
-		return c->fail_discard;
-	return op == DISK_WRITE && c->fail_write ? c->fail_write : result;
-}
-
-static void watch_calls(struct rig *g, struct counter *c)
-{
-	*c = (struct counter){0};
-	blk_of(g)->disk->file.fault = count;
-	blk_of(g)->disk->file.fault_arg = c;
-}
-
 TEST(with_flush_a_write_is_not_synced_by_itself)
 {
 	struct counter c;
@@ -720,6 +725,31 @@ TEST(after_reset_no_memory_of_the_guest_is_written)
 		}
 		CHECK_EQ(VIRTIO_BLK_S_OK, request(&g, VIRTIO_BLK_T_IN, 0, 512, true, NULL));
 		rig_fini(&g);
+	}
+}
+
+TEST(a_device_may_go_with_requests_in_flight)
+{
+	static const enum disk_engine engines[] = {DISK_ENGINE_IO_URING, DISK_ENGINE_THREADS};
+
+	for (unsigned e = 0; e < 2; e++) {
+		struct blk *blk;
+		struct rig g;
+
+		rig_init(&g);
+		g.config.engine = engines[e];
+		rig_attach(&g, 0);
+		blk = blk_of(&g);
+		put_header(&g, VIRTIO_BLK_T_OUT, 0);
+		for (unsigned i = 0; i < 5; i++)
+			fake_add(&g.f, 0,
+				 (struct fake_seg[]){{g.header, 16, false},
+						     {g.data, 4096, false},
+						     {g.status, 1, true}},
+				 3);
+		fake_kick(&g.f, 0);
+		CHECK(blk->disk->in_flight > 0 || vq_pending(virtio_vq(g.dev, 0)) == 0);
+		rig_fini(&g); /* the sanitizer watches */
 	}
 }
 
