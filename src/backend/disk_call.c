@@ -97,6 +97,8 @@ ssize_t disk_call_make(const struct disk_file *f, const struct disk_call *c)
 void disk_request_advance(struct disk_request *r, uint64_t n)
 {
 	r->progress += n;
+	if (r->op != DISK_READ && r->op != DISK_WRITE)
+		return;
 	while (r->n_iov > 0 && n >= r->iov->iov_len) {
 		n -= r->iov->iov_len;
 		r->iov++;

@@ -228,11 +228,12 @@ static void on_done(struct disk_request *io, int error)
 {
 	struct blk_request *r = container_of(io, struct blk_request, io);
 	struct blk *blk = r->blk;
+	bool optional = io->op == DISK_DISCARD || io->op == DISK_WRITE_ZEROES;
 	int status;
 
 	if (blk->dropping) {
 		slot_put(r);
-	} else if (error == -EOPNOTSUPP) {
+	} else if (error == -EOPNOTSUPP && optional) {
 		finish(r, VIRTIO_BLK_S_UNSUPP);
 	} else if (error < 0) {
 		log_limited(&blk->log, "disk '%s': the guest gets an I/O error: %s", blk->name,

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/disk_rig.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 static const enum disk_engine engines[] = {DISK_ENGINE_IO_URING, DISK_ENGINE_THREADS};
@@ -340,6 +344,58 @@ TEST(the_file_size_limit_is_an_error_of_the_request)
 			CHECK_EQ(0, status);
 			rig_fini(&g);
 		}
+}
+
+/* From now on this process's kernel has no io_uring. */
+static void take_io_uring_away(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {ARRAY_SIZE(code), code};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+		_exit(2);
+}
+
+static int without_io_uring(struct rig *g)
+{
+	take_io_uring_away();
+	if (rig_try_open(g) == 0 || !strstr(g->e.text, "io_uring"))
+		return 3;
+	g->config.engine = DISK_ENGINE_AUTO;
+	if (rig_try_open(g) < 0 || g->d->ops != &disk_threads_ops)
+		return 4;
+	return rig_holds(g, 0, 4096, RIG_PATTERN) ? 0 : 5;
+}
+
+TEST(without_io_uring_threads_are_used_unless_it_was_asked_for)
+{
+	struct rig g;
+	int status;
+	pid_t pid;
+
+	rig_init(&g, DISK_ENGINE_IO_URING);
+	pid = fork();
+	if (pid == 0)
+		_exit(without_io_uring(&g));
+	CHECK_EQ(pid, waitpid(pid, &status, 0));
+	CHECK_EQ(0, status);
+	rig_fini(&g);
+}
+
+TEST(io_uring_is_the_engine_where_there_is_one)
+{
+	struct rig g;
+
+	rig_init(&g, DISK_ENGINE_AUTO);
+	rig_open(&g);
+	CHECK(g.d->ops == &disk_uring_ops);
+	rig_fini(&g);
 }
 
 /* ---- O_DIRECT ---- */

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "backend/disk_rig.h"
 
-#include <pthread.h>
+#include <signal.h>
 #include <sys/sendfile.h>
+#include <sys/wait.h>
 
 #include "backend/overlay_impl.h"
 
@@ -173,6 +174,55 @@ TEST(a_kill_loses_no_completed_write)
 	CHECK(rig_holds(&o.g, 1024, 99 * CLUSTER, RIG_PATTERN));
 	CHECK(rig_holds(&o.g, 100 * CLUSTER, 3 * CLUSTER, 0x55));
 	over_fini(&o);
+}
+
+/* Writes sector after sector, each with its number, and says so once it is completed. Ends by being killed. */
+static void write_until_killed(struct over *o, int tell)
+{
+	uint64_t sector[64];
+
+	if (rig_try_open(&o->g) < 0)
+		_exit(1);
+	for (uint64_t n = 0;; n++) {
+		for (unsigned i = 0; i < 64; i++)
+			sector[i] = n;
+		if (rig_do(&o->g, DISK_WRITE, n * 7 % (RIG_SIZE / 512) * 512, sector, 512) < 0 ||
+		    write(tell, &n, sizeof(n)) != sizeof(n))
+			_exit(2);
+	}
+}
+
+TEST(twenty_real_kills_lose_no_completed_write)
+{
+	for (unsigned round = 0; round < 20; round++) {
+		uint64_t n = 0, acknowledged = 0, sector[64];
+		struct over o;
+		int tell[2];
+		pid_t pid;
+
+		over_init(&o, OVERLAY_FILE);
+		CHECK_EQ(0, pipe(tell));
+		pid = fork();
+		if (pid == 0)
+			write_until_killed(&o, tell[1]);
+		close(tell[1]);
+		while (acknowledged < 20 + round * 13 && read(tell[0], &n, sizeof(n)) == sizeof(n))
+			acknowledged = n + 1;
+		kill(pid, SIGKILL);
+		CHECK_EQ(pid, waitpid(pid, NULL, 0));
+		while (read(tell[0], &n, sizeof(n)) == sizeof(n)) /* what it said meanwhile */
+			acknowledged = n + 1;
+		close(tell[0]);
+		CHECK(acknowledged >= 20 + round * 13);
+		rig_open(&o.g); /* no stale lock */
+		for (n = acknowledged - MIN(acknowledged, 2048ULL); n < acknowledged; n++) {
+			CHECK_EQ(0, rig_do(&o.g, DISK_READ, n * 7 % (RIG_SIZE / 512) * 512, sector,
+					   512));
+			CHECK(sector[0] == n || sector[0] >= acknowledged);
+			CHECK_EQ(sector[0], sector[63]);
+		}
+		over_fini(&o);
+	}
 }
 
 TEST(a_power_cut_loses_no_flushed_write_and_shows_no_garbage)
@@ -412,14 +462,23 @@ static void make(struct over *o)
 
 TEST(a_base_that_changed_is_refused)
 {
-	struct timespec times[2] = {{.tv_sec = 1000000}, {.tv_sec = 1000000}};
+	struct timespec times[2];
+	struct stat st;
 	struct over o;
 
-	make(&o);
-	CHECK_EQ(0, utimensat(AT_FDCWD, o.g.image, times, 0));
-	refused(&o, "the base has changed");
-	CHECK_HAS(o.g.e.text, o.g.image);
-	over_fini(&o);
+	for (unsigned i = 0; i < 2; i++) {
+		make(&o);
+		CHECK_EQ(0, stat(o.g.image, &st));
+		times[0] = times[1] = st.st_mtim;
+		if (i == 0)
+			times[1].tv_sec++;
+		else
+			times[1].tv_nsec ^= 1;
+		CHECK_EQ(0, utimensat(AT_FDCWD, o.g.image, times, 0));
+		refused(&o, "the base has changed");
+		CHECK_HAS(o.g.e.text, o.g.image);
+		over_fini(&o);
+	}
 	make(&o);
 	CHECK_EQ(0, truncate(o.g.image, 2 * RIG_SIZE));
 	refused(&o, "the base has changed");
