@@ -10,10 +10,8 @@
 #include "base/log.h"
 #include "dev/virtio/net_impl.h"
 
-#define QUEUE_SIZE 256
-/* 5.1.6.3.1: an Ethernet frame of MTU 1500 with a VLAN tag, and the header. */
-#define VLAN_HEADER  18
-#define SMALL_ENOUGH 1526
+#define QUEUE_SIZE  256
+#define VLAN_HEADER 18 /* an Ethernet header and the tag */
 
 static struct net *net_of(struct virtio_dev *dev)
 {
@@ -122,7 +120,9 @@ static void net_activate(struct virtio_dev *dev)
 	net->rx_enough =
 		takes_segments(dev)
 			? NETDEV_MAX_FRAME
-			: MAX(SMALL_ENOUGH, NETDEV_HEADER + VLAN_HEADER + (size_t)net->config.mtu);
+			: MAX(RX_SMALL, NETDEV_HEADER + VLAN_HEADER + (size_t)net->config.mtu);
+	for (unsigned i = 0; i < net->max_pairs; i++)
+		net_rx_reset(net, i);
 	netdev_set_features(net->netdev, dev->features);
 	net_use_pairs(net, 1);
 	net_rx_drain(net, 0); /* frames for nobody, or in the form of another driver's choice */

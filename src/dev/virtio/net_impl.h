@@ -19,12 +19,18 @@
 #define RX_IOV       (NET_IOV - 1)
 #define RX_CHAIN_IOV 256 /* segments of one buffer */
 
+/* Bytes in hand while no larger frames come, and how many frames it takes to believe that. 5.1.6.3.1: an Ethernet
+ * frame with a VLAN tag, and the header, are 1526 bytes. */
+#define RX_SMALL 1526
+#define RX_CALM  256
+
 #define RX_QUEUE(pair) (2 * (pair))
 #define TX_QUEUE(pair) (2 * (pair) + 1)
 
 /*
  * The receiving half of a pair. Buffers are taken from the ring ahead of the frames, for nobody knows how long
- * the next frame is until it is read; those that a frame leaves over stay in hand for the next.
+ * the next frame is until it is read; those that a frame leaves over stay in hand for the next. A few for small
+ * frames, many once large ones come: the first large frame is copied, and a ping costs one buffer and no more.
  * Invariants: chain[first, first + n) are in hand, their segments are iov[iov_first, iov_first + n_iov) and have
  * `len` bytes in all. Where `spilled` is not set, held <= len.
  */
@@ -33,6 +39,8 @@ struct net_rx {
 	struct iovec iov[RX_IOV + 1]; /* the last one is spill[]'s */
 	unsigned first, n, iov_first, n_iov;
 	size_t len;
+	size_t target; /* so many bytes are wanted in hand: RX_SMALL, or enough for any frame */
+	unsigned calm; /* small frames since the last larger one */
 	size_t held; /* length of a frame that was read and could not be handed over yet; 0: none */
 	bool spilled; /* that frame is in spill[]: the buffers in hand were too small for it */
 	bool waited;  /* for more buffers, since then */

@@ -33,10 +33,10 @@ static void make_space(struct net_rx *rx)
 	rx->first = rx->iov_first = 0;
 }
 
-/* Takes buffers until any frame fits, and the one that waits, as far as there are any. 0, or a negative value: the ring is broken. */
+/* Takes as many buffers as are wanted, and as the frame that waits needs, as far as there are any. 0, or a negative value: the ring is broken. */
 static int fill_hand(struct net *net, struct net_rx *rx, struct vq *q)
 {
-	size_t enough = MAX(net->rx_enough, rx->held);
+	size_t enough = MAX(rx->target, rx->held);
 	int rc = 0;
 
 	for (unsigned tries = 0; tries < q->size && rx->len < enough; tries++) {
@@ -121,6 +121,17 @@ static enum rx_step read_frame(struct net *net, struct net_rx *rx, unsigned pair
 	return RX_GOT;
 }
 
+/* How long frames are just now decides how many buffers are taken ahead. */
+static void adapt(const struct net *net, struct net_rx *rx)
+{
+	if (rx->held > RX_SMALL) {
+		rx->target = net->rx_enough;
+		rx->calm = 0;
+	} else if (rx->target > RX_SMALL && ++rx->calm == RX_CALM) {
+		rx->target = RX_SMALL;
+	}
+}
+
 /* The frame that is held becomes the driver's, in as many buffers as it takes: all of them at once. */
 static void hand_over(struct net_rx *rx, struct vq *q)
 {
@@ -170,6 +181,7 @@ static enum rx_step step(struct net *net, struct net_rx *rx, struct vq *q, unsig
 	}
 	if (!ratelimit_take(&net->rx_limit, rx->held))
 		return RX_LIMITED;
+	adapt(net, rx);
 	hand_over(rx, q);
 	return RX_GOT;
 }
@@ -226,6 +238,7 @@ void net_rx_reset(struct net *net, unsigned pair)
 	netdev_want_readable(net->netdev, pair, false);
 	rx->first = rx->n = rx->iov_first = rx->n_iov = 0;
 	rx->len = 0;
+	rx->target = RX_SMALL;
 	lose_held(rx);
 }
 

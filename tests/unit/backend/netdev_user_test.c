@@ -3,7 +3,8 @@
 #include <net/ethernet.h>
 #include <netinet/if_ether.h>
 #include <netinet/in.h>
-#include <sys/prctl.h>
+#include <sys/mount.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <fcntl.h>
@@ -208,4 +209,81 @@ TEST(the_helper_inherits_nothing_but_its_socket)
 	CHECK_EQ(ENOENT, errno);
 	rig_fini(&r);
 	close(open_for_all);
+}
+
+/* Runs `body` where mounts are its own. Its result, or -1 where the host does not allow that. */
+static int with_own_mounts(int (*body)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+			_exit(99);
+		_exit(body());
+	}
+	CHECK_EQ(pid, waitpid(pid, &status, 0));
+	CHECK(WIFEXITED(status));
+	return WEXITSTATUS(status) == 99 ? -1 : WEXITSTATUS(status);
+}
+
+static int open_and_close(struct err *e)
+{
+	struct net_config config = {.kind = NET_USER, .fd = -1};
+	struct netdev *n = NULL;
+	struct loop loop;
+	int rc;
+
+	if (loop_init(&loop, e) < 0)
+		return 2;
+	rc = netdev_open(&n, &config, &loop, e);
+	netdev_close(n);
+	return rc < 0 ? 1 : 0;
+}
+
+static int without_proc(void)
+{
+	struct err e;
+
+	if (mount("none", "/proc", "tmpfs", 0, NULL) < 0)
+		return 99;
+	return open_and_close(&e);
+}
+
+TEST(where_programs_in_memory_cannot_be_run_a_temporary_file_is)
+{
+	int rc = with_own_mounts(without_proc);
+
+	if (rc < 0) {
+		print_message("no mount namespace here: skipped\n");
+		skip();
+	}
+	CHECK_EQ(0, rc);
+}
+
+static int without_library(void)
+{
+	static const char *const place[] = {"/lib/x86_64-linux-gnu/libslirp.so.0",
+					    "/usr/lib64/libslirp.so.0", "/usr/lib/libslirp.so.0"};
+	struct err e = {""};
+	bool hidden = false;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(place); i++)
+		hidden |= mount("/dev/null", place[i], NULL, MS_BIND, NULL) == 0;
+	if (!hidden)
+		return 99;
+	if (open_and_close(&e) != 1)
+		return 3;
+	return strstr(e.text, "apt-get install libslirp0") && !strchr(e.text, '\n') ? 0 : 4;
+}
+
+TEST(a_library_that_is_missing_is_said)
+{
+	int rc = with_own_mounts(without_library);
+
+	if (rc < 0) {
+		print_message("no mount namespace here, or libslirp is elsewhere: skipped\n");
+		skip();
+	}
+	CHECK_EQ(0, rc);
 }

@@ -153,6 +153,31 @@ static void check_waiting(uint64_t ring)
 	net_close(&r);
 }
 
+TEST(buffers_are_taken_ahead_only_while_large_frames_come)
+{
+	struct net_rig r;
+	uint64_t buf = 0;
+
+	net_open(&r, plain, MERGEABLE | TSO);
+	for (unsigned i = 0; i < 10; i++)
+		buf = net_add_rx(&r, RX, 1526);
+	fake_kick(&r.f, RX);
+	CHECK_EQ(1, net_dev(&r)->rx[0].n);
+	fake_netdev_offer(r.back, 1, 4000);
+	net_readable(&r, 0);
+	CHECK_EQ(7, net_dev(&r)->rx[0].n);
+	for (unsigned i = 0; i < 3; i++)
+		CHECK(net_used(&r, RX) > 0);
+	for (unsigned i = 0; i < RX_CALM + 8; i++) {
+		fake_netdev_offer(r.back, 1, 60);
+		fake_add(&r.f, RX, &(struct fake_seg){buf, 1526, true}, 1);
+		fake_kick(&r.f, RX);
+		CHECK_EQ(72, net_used(&r, RX));
+	}
+	CHECK_EQ(1, net_dev(&r)->rx[0].n);
+	net_close(&r);
+}
+
 TEST(a_frame_waits_for_the_buffers_that_it_needs)
 {
 	check_waiting(0);
