@@ -4,7 +4,7 @@
 ## make deps        install every package the project uses (the other targets install what they need)
 .PHONY: deps
 deps:
-	@tools/deps build images lab test
+	@tools/deps build images disk lab test
 
 .PRECIOUS: $(BUILD)/deps-%.ok
 $(BUILD)/deps-%.ok: tools/deps

@@ -37,6 +37,21 @@ $(IMAGES)/%/initrd.img: $(IMAGES)/%/kernel.ok images/mkinitrd images/modules.sh 
 	@echo '  INITRD  $@'
 	@images/mkinitrd $(@D)/kernel $@
 
+## make run_disk    boot Debian from a disk image with a network (root/root); what is written there stays
+.PHONY: run_disk
+run_disk: $(BUILD)/toyvmm images $(BUILD)/disk/debian.img
+	@lab/can-run-linux >/dev/null || $(MAKE) --no-print-directory lab-images $(IMAGES)/vmlinux
+	@BUILD=$(BUILD) images/run-disk
+
+# Made once, for it holds what the user wrote: `make clean-disk` starts over.
+$(BUILD)/disk/debian.img: | $(IMAGES)/default/kernel.ok $(BUILD)/deps-disk.ok
+	@BUILD=$(BUILD) images/mkdisk $(IMAGES)/default/kernel $@
+
+## make clean-disk  remove that disk image, with all that is on it
+.PHONY: clean-disk
+clean-disk:
+	rm -rf $(BUILD)/disk
+
 # The kernels of `make test-kernels`: Debian 12's, the newest one built for Debian 12, and the newest of all.
 KERNEL_SUITES := default bookworm-backports trixie-backports
 KERNEL_IMAGES := $(foreach suite,$(KERNEL_SUITES),$(addprefix $(IMAGES)/$(suite)/,vmlinuz vmlinux initrd.img))

@@ -77,15 +77,19 @@ $(BUILD)/fuzz/%.o: %.c $(AML) Makefile mk/test.mk | $(BUILD)/deps-build.ok $(BUI
 
 # Bare-metal guests: a 64-bit ELF of a few dozen lines each.
 GUEST_SRC := $(sort $(wildcard tests/guest/*.c))
-GUESTS    := $(filter-out $(BUILD)/guest/lib.elf,$(GUEST_SRC:tests/guest/%.c=$(BUILD)/guest/%.elf))
+GUEST_LIB := $(wildcard tests/guest/lib*.c)
+# Parts of a program: those of hostile.elf.
+GUEST_PARTS := $(wildcard tests/guest/hostile_*.c)
+GUESTS    := $(patsubst tests/guest/%.c,$(BUILD)/guest/%.elf,$(filter-out $(GUEST_LIB) $(GUEST_PARTS),$(GUEST_SRC)))
 GUEST_CFLAGS := -std=gnu11 -Wall -Wextra -Werror -O1 -ffreestanding -fno-pic -no-pie -nostdlib -static \
-	-mno-red-zone -mgeneral-regs-only -fno-stack-protector -fcf-protection=none -mcmodel=small
+	-mno-red-zone -mgeneral-regs-only -ffunction-sections -Wl,--gc-sections -fno-stack-protector -fcf-protection=none -mcmodel=small
 guests: $(GUESTS)
-$(BUILD)/guest/%.elf: tests/guest/%.c $(wildcard tests/guest/lib.* tests/guest/*.S tests/guest/*.ld tests/guest/*.h)
+$(BUILD)/guest/hostile.elf: $(GUEST_PARTS)
+$(BUILD)/guest/%.elf: tests/guest/%.c $(GUEST_LIB) $(wildcard tests/guest/*.S tests/guest/*.ld tests/guest/*.h)
 	mkdir -p $(@D)
 	$(SAY) GUEST $@
 	gcc $(GUEST_CFLAGS) -Wl,--build-id=none -Wl,-T,tests/guest/guest.ld -o $@ \
-		tests/guest/start.S tests/guest/lib.c $<
+		tests/guest/start.S $(filter %.c,$^)
 
 ## make check       clang-format, layers, shellcheck, documentation
 check: $(BUILD)/toyvmm | $(BUILD)/deps-test.ok

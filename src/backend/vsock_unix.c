@@ -28,9 +28,9 @@ int vsock_unix_open(struct vsock_unix *u, const char *path, struct err *e)
 		return err_set(e, ENAMETOOLONG,
 			       "vsock: '%s': the socket's path may have at most %zu bytes", path,
 			       UNIX_PATH_MAX_LEN - PORT_SUFFIX);
-	rc = unix_listen(&u->listener, "vsock", path, BACKLOG, e);
+	rc = unix_listen(&u->listener, path, BACKLOG, e);
 	if (rc < 0)
-		return rc;
+		return err_wrap(e, rc, "vsock: ");
 	u->set.fd = epoll_create1(EPOLL_CLOEXEC);
 	if (u->set.fd < 0)
 		return err_sys(e, "vsock: epoll_create1");

@@ -5,9 +5,8 @@
 #include <string.h>
 
 #include "boot/dsdt.h" /* dsdt_aml_code: boot/dsdt.asl, compiled by iasl */
+#include "boot/ssdt.h"
 #include "boot/table.h"
-
-#define PACKED __attribute__((packed))
 
 /* Tables, little-endian as x86 is. Chapter numbers are those of the ACPI specification 6.5. */
 
@@ -23,16 +22,6 @@ struct rsdp { /* 5.2.5.3 */
 	uint8_t reserved[3];
 } PACKED;
 
-struct header { /* 5.2.6 */
-	char signature[4];
-	uint32_t length;
-	uint8_t revision, checksum;
-	char oem_id[6], oem_table_id[8];
-	uint32_t oem_revision;
-	char creator_id[4];
-	uint32_t creator_revision;
-} PACKED;
-
 struct address {       /* 5.2.3.2, "generic address structure" */
 	uint8_t space; /* 1: I/O ports */
 	uint8_t bits, bit_offset;
@@ -40,9 +29,20 @@ struct address {       /* 5.2.3.2, "generic address structure" */
 	uint64_t address;
 } PACKED;
 
+#define TABLES_MAX 5 /* FADT, MADT, MCFG and two SSDTs */
+
 struct xsdt { /* 5.2.8 */
-	struct header h;
-	uint64_t table[2];
+	struct acpi_header h;
+	uint64_t table[TABLES_MAX];
+} PACKED;
+
+struct mcfg { /* PCI Firmware Specification 3.0, 4.1.2; one allocation */
+	struct acpi_header h;
+	uint64_t reserved0;
+	uint64_t base;
+	uint16_t segment;
+	uint8_t first_bus, last_bus;
+	uint32_t reserved1;
 } PACKED;
 
 struct facs { /* 5.2.10; no header, no checksum */
@@ -53,7 +53,7 @@ struct facs { /* 5.2.10; no header, no checksum */
 } PACKED;
 
 struct fadt { /* 5.2.9 */
-	struct header h;
+	struct acpi_header h;
 	uint32_t facs, dsdt;
 	uint8_t reserved0, profile;
 	uint16_t sci_irq;
@@ -79,7 +79,7 @@ struct fadt { /* 5.2.9 */
 } PACKED;
 
 struct madt { /* 5.2.12; entries follow */
-	struct header h;
+	struct acpi_header h;
 	uint32_t lapic_address, flags;
 } PACKED;
 
@@ -106,10 +106,11 @@ struct madt_lapic_nmi { /* 5.2.12.7 */
 } PACKED;
 
 _Static_assert(sizeof(struct rsdp) == 36, "ACPI 6.5, 5.2.5.3");
-_Static_assert(sizeof(struct header) == 36, "ACPI 6.5, 5.2.6");
+_Static_assert(sizeof(struct acpi_header) == 36, "ACPI 6.5, 5.2.6");
 _Static_assert(sizeof(struct facs) == 64, "ACPI 6.5, 5.2.10");
 _Static_assert(sizeof(struct fadt) == 276, "ACPI 6.5, 5.2.9");
 _Static_assert(sizeof(struct madt) == 44, "ACPI 6.5, 5.2.12");
+_Static_assert(sizeof(struct mcfg) == 60, "PCI Firmware 3.0, 4.1.2");
 
 /* FADT fixed feature flags (5.2.9) and IA-PC boot architecture flags (5.2.9.3). */
 #define FADT_WBINVD          (1u << 0)
@@ -145,10 +146,13 @@ _Static_assert(sizeof(struct madt) == 44, "ACPI 6.5, 5.2.12");
 #define NO_C2        0xfff /* latencies above 100 and 1000 us: "not supported" */
 #define NO_C3        0xfff
 
-/* Where the tables go: a piece of guest RAM filled from the start. */
+/* Where the tables go: a piece of guest RAM filled from the start, and what the XSDT will point to. */
 struct area {
 	uint8_t *host;
 	uint64_t gpa, size, used;
+	uint64_t table[TABLES_MAX];
+	unsigned n_tables;
+	bool full;
 };
 
 /* Copies a table to the next 64-byte boundary. *gpa is 0 when it does not fit. */
@@ -157,17 +161,27 @@ static void *place(struct area *a, const void *table, size_t len, uint64_t *gpa)
 	uint64_t at = align_up(a->used, 64);
 
 	*gpa = 0;
-	if (at > a->size || len > a->size - at)
+	if (at > a->size || len > a->size - at) {
+		a->full = true;
 		return NULL;
+	}
 	memcpy(a->host + at, table, len);
 	a->used = at + len;
 	*gpa = a->gpa + at;
 	return a->host + at;
 }
 
-static struct header header(const char *signature, uint8_t revision, size_t len)
+/* The same for a table that the XSDT lists. `h`: its header, with the checksum still to be filled in. */
+static void place_listed(struct area *a, struct acpi_header *h)
 {
-	struct header h = {
+	h->checksum = 0;
+	h->checksum = table_checksum(h, h->length);
+	place(a, h, h->length, &a->table[a->n_tables++]);
+}
+
+static struct acpi_header header(const char *signature, uint8_t revision, size_t len)
+{
+	struct acpi_header h = {
 		.length = (uint32_t)len,
 		.revision = revision,
 		.oem_id = {'T', 'O', 'Y', 'V', 'M', 'M'},
@@ -206,8 +220,7 @@ static void fadt_reduced_hardware(struct fadt *f)
 	f->sleep_status = io_ports(SLEEP_STATUS, 8, 1);
 }
 
-static uint64_t place_fadt(struct area *a, enum acpi_hardware hardware, uint64_t facs,
-			   uint64_t dsdt)
+static void place_fadt(struct area *a, enum acpi_hardware hardware, uint64_t facs, uint64_t dsdt)
 {
 	struct fadt f = {
 		.h = header("FACP", 6, sizeof(f)),
@@ -225,15 +238,12 @@ static uint64_t place_fadt(struct area *a, enum acpi_hardware hardware, uint64_t
 		.reset_value = RESET_VALUE,
 		.hypervisor_id = {'T', 'O', 'Y', 'V', 'M', 'M'},
 	};
-	uint64_t gpa;
 
 	if (hardware == ACPI_FIXED_HARDWARE)
 		fadt_fixed_hardware(&f);
 	else
 		fadt_reduced_hardware(&f);
-	f.h.checksum = table_checksum(&f, sizeof(f));
-	place(a, &f, sizeof(f), &gpa);
-	return gpa;
+	place_listed(a, &f.h);
 }
 
 /*
@@ -242,7 +252,7 @@ static uint64_t place_fadt(struct area *a, enum acpi_hardware hardware, uint64_t
  * override. The SCI does: without one it is taken for level-triggered and active low, and ours
  * comes as an edge.
  */
-static uint64_t place_madt(struct area *a, unsigned cpus, enum acpi_hardware hardware)
+static void place_madt(struct area *a, unsigned cpus, enum acpi_hardware hardware)
 {
 	struct madt_ioapic ioapic = {1, sizeof(ioapic), (uint8_t)cpus, 0, IOAPIC_BASE, 0};
 	struct madt_override sci = {2, sizeof(sci), 0, GSI_ACPI_SCI, GSI_ACPI_SCI, MADT_EDGE_HIGH};
@@ -253,7 +263,6 @@ static uint64_t place_madt(struct area *a, unsigned cpus, enum acpi_hardware har
 				sizeof(sci) + sizeof(nmi)];
 	} PACKED table = {0};
 	uint8_t *to = table.entries;
-	uint64_t gpa;
 	size_t len;
 
 	for (unsigned i = 0; i < cpus; i++) {
@@ -269,18 +278,37 @@ static uint64_t place_madt(struct area *a, unsigned cpus, enum acpi_hardware har
 	table.m.h = header("APIC", 5, len);
 	table.m.lapic_address = LAPIC_BASE;
 	table.m.flags = hardware == ACPI_FIXED_HARDWARE ? MADT_PCAT_COMPAT : 0;
-	table.m.h.checksum = table_checksum(&table, len);
-	place(a, &table, len, &gpa);
-	return gpa;
+	place_listed(a, &table.m.h);
 }
 
-static uint64_t place_xsdt(struct area *a, uint64_t fadt, uint64_t madt)
+static void place_mcfg(struct area *a)
 {
-	struct xsdt x = {.h = header("XSDT", 1, sizeof(x)), .table = {fadt, madt}};
+	struct mcfg m = {.h = header("MCFG", 1, sizeof(m)), .base = PCI_ECAM_BASE};
+
+	place_listed(a, &m.h);
+}
+
+static void place_ssdts(struct area *a, const struct boot_hardware *hw)
+{
+	uint8_t table[SSDT_MAX];
+
+	if (hw->pci) {
+		place_mcfg(a);
+		place_listed(a, ssdt_pci(table, hw));
+	}
+	if (hw->n_mmio > 0)
+		place_listed(a, ssdt_mmio(table, hw));
+}
+
+static uint64_t place_xsdt(struct area *a)
+{
+	size_t len = offsetof(struct xsdt, table) + a->n_tables * sizeof(a->table[0]);
+	struct xsdt x = {.h = header("XSDT", 1, len)};
 	uint64_t gpa;
 
-	x.h.checksum = table_checksum(&x, sizeof(x));
-	place(a, &x, sizeof(x), &gpa);
+	memcpy(x.table, a->table, sizeof(x.table));
+	x.h.checksum = table_checksum(&x, len);
+	place(a, &x, len, &gpa);
 	return gpa;
 }
 
@@ -322,37 +350,33 @@ static void write_reset_entry(struct gmem *m)
 		memcpy(entry, code, sizeof(code));
 }
 
-int acpi_write_for(struct gmem *m, unsigned cpus, enum acpi_hardware hardware, struct err *e)
+int acpi_write(struct gmem *m, const struct boot_hardware *hw, struct err *e)
 {
 	struct area a = {.gpa = BIOS_START, .size = MPTABLE_START - BIOS_START};
 	struct facs facs = {.signature = {'F', 'A', 'C', 'S'},
 			    .length = sizeof(facs),
 			    .version = 2};
-	uint64_t facs_gpa = 0, dsdt_gpa, fadt_gpa, madt_gpa, xsdt_gpa;
+	uint64_t facs_gpa = 0, dsdt_gpa, xsdt_gpa;
 
-	if (cpus < 1 || cpus > TABLE_CPUS_MAX)
-		return err_set(e, EINVAL, "ACPI tables: %u CPUs: 1 to %d have APIC IDs", cpus,
+	if (hw->cpus < 1 || hw->cpus > TABLE_CPUS_MAX)
+		return err_set(e, EINVAL, "ACPI tables: %u CPUs: 1 to %d have APIC IDs", hw->cpus,
 			       TABLE_CPUS_MAX);
 	a.host = gmem_slice(m, a.gpa, a.size);
 	if (!a.host)
 		return err_set(e, EFAULT, "ACPI tables: no RAM at 0x%llx", BIOS_START);
 
 	a.used = sizeof(struct rsdp); /* written last, when it is known what it points to */
-	if (hardware == ACPI_FIXED_HARDWARE)
+	if (hw->acpi == ACPI_FIXED_HARDWARE)
 		place(&a, &facs, sizeof(facs), &facs_gpa);
 	place(&a, dsdt_aml_code, sizeof(dsdt_aml_code), &dsdt_gpa);
-	fadt_gpa = place_fadt(&a, hardware, facs_gpa, dsdt_gpa);
-	madt_gpa = place_madt(&a, cpus, hardware);
-	xsdt_gpa = place_xsdt(&a, fadt_gpa, madt_gpa);
-	if (!dsdt_gpa || !fadt_gpa || !madt_gpa || !xsdt_gpa)
+	place_fadt(&a, hw->acpi, facs_gpa, dsdt_gpa);
+	place_madt(&a, hw->cpus, hw->acpi);
+	place_ssdts(&a, hw);
+	xsdt_gpa = place_xsdt(&a);
+	if (a.full)
 		return err_set(e, E2BIG, "ACPI tables: larger than %llu bytes",
 			       (unsigned long long)a.size);
 	write_rsdp(a.host, xsdt_gpa);
 	write_reset_entry(m);
 	return 0;
-}
-
-int acpi_write(struct gmem *m, unsigned cpus, struct err *e)
-{
-	return acpi_write_for(m, cpus, ACPI_FIXED_HARDWARE, e);
 }

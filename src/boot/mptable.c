@@ -6,8 +6,6 @@
 
 #include "boot/table.h"
 
-#define PACKED __attribute__((packed))
-
 /* Numbers are chapters of the MultiProcessor Specification 1.4. */
 
 struct floating_pointer { /* 4.1 */
@@ -70,13 +68,15 @@ enum { KIND_INT = 0, KIND_NMI = 1, KIND_EXTINT = 3 };
 #define IOAPIC_VERSION 0x11  /* KVM's */
 #define IOAPIC_ENABLED (1u << 0)
 #define APIC_ALL       0xff
-#define ISA_BUS        0
+#define PCI_BUS        0 /* a PCI bus has here the number that it has in configuration space (D.1) */
+#define PCI_SLOTS      32
+#define ISA_BUS        1
 #define ISA_IRQS       16
 
-#define TABLE_MAX                                                                                 \
-	(sizeof(struct floating_pointer) + sizeof(struct config_header) +                         \
-	 TABLE_CPUS_MAX * sizeof(struct processor) + sizeof(struct bus) + sizeof(struct ioapic) + \
-	 (ISA_IRQS + 2) * sizeof(struct interrupt))
+#define TABLE_MAX                                                             \
+	(sizeof(struct floating_pointer) + sizeof(struct config_header) +     \
+	 TABLE_CPUS_MAX * sizeof(struct processor) + 2 * sizeof(struct bus) + \
+	 sizeof(struct ioapic) + (ISA_IRQS + PCI_SLOTS + 2) * sizeof(struct interrupt))
 
 /* The last 16 bytes are the firmware's entry (boot/acpi.c). */
 _Static_assert(TABLE_MAX <= BIOS_END - 16 - MPTABLE_START, "the largest table must fit");
@@ -113,18 +113,45 @@ static void add_processors(struct writer *w, unsigned cpus)
  * Each ISA interrupt at the IOAPIC pin of its own number, IRQ 0 included, as KVM's default routing
  * has it (a PC's board connects the timer to pin 2).
  */
-static void add_isa(struct writer *w, uint8_t ioapic_id)
+static void add_isa_interrupts(struct writer *w, uint8_t ioapic_id)
 {
-	struct bus isa = {ENTRY_BUS, ISA_BUS, {'I', 'S', 'A', ' ', ' ', ' '}};
-	struct ioapic io = {ENTRY_IOAPIC, ioapic_id, IOAPIC_VERSION, IOAPIC_ENABLED, IOAPIC_BASE};
-
-	add(w, &isa, sizeof(isa));
-	add(w, &io, sizeof(io));
 	for (uint8_t irq = 0; irq < ISA_IRQS; irq++) {
 		struct interrupt i = {ENTRY_IO_INTERRUPT, KIND_INT, 0, ISA_BUS, irq,
 				      ioapic_id,          irq};
 		add(w, &i, sizeof(i));
 	}
+}
+
+/* INTA# of each slot; the rest of a source's number says which pin (D.3). As PCI has it: by level. */
+static void add_pci_interrupts(struct writer *w, uint8_t ioapic_id)
+{
+	for (uint8_t slot = 1; slot < PCI_SLOTS; slot++) {
+		struct interrupt i = {ENTRY_IO_INTERRUPT,
+				      KIND_INT,
+				      0,
+				      PCI_BUS,
+				      (uint8_t)(slot << 2),
+				      ioapic_id,
+				      (uint8_t)(GSI_PCI_INTX + slot % 4)};
+		add(w, &i, sizeof(i));
+	}
+}
+
+/* Entries come sorted by their type (4.3). */
+static void add_interrupts(struct writer *w, const struct boot_hardware *hw)
+{
+	struct bus pci = {ENTRY_BUS, PCI_BUS, {'P', 'C', 'I', ' ', ' ', ' '}};
+	struct bus isa = {ENTRY_BUS, ISA_BUS, {'I', 'S', 'A', ' ', ' ', ' '}};
+	uint8_t id = (uint8_t)hw->cpus; /* the first APIC ID that no processor has */
+	struct ioapic io = {ENTRY_IOAPIC, id, IOAPIC_VERSION, IOAPIC_ENABLED, IOAPIC_BASE};
+
+	if (hw->pci)
+		add(w, &pci, sizeof(pci));
+	add(w, &isa, sizeof(isa));
+	add(w, &io, sizeof(io));
+	add_isa_interrupts(w, id);
+	if (hw->pci)
+		add_pci_interrupts(w, id);
 }
 
 /* LINT 0 of the first processor takes the PICs' output, LINT 1 of all takes NMI: "virtual wire"
@@ -138,7 +165,7 @@ static void add_local(struct writer *w)
 	add(w, &nmi, sizeof(nmi));
 }
 
-int mptable_write(struct gmem *m, unsigned cpus, struct err *e)
+int mptable_write(struct gmem *m, const struct boot_hardware *hw, struct err *e)
 {
 	struct floating_pointer pointer = {
 		.signature = {'_', 'M', 'P', '_'},
@@ -156,8 +183,8 @@ int mptable_write(struct gmem *m, unsigned cpus, struct err *e)
 	struct writer w = {.header = &header};
 	uint8_t *host, *table;
 
-	if (cpus < 1 || cpus > TABLE_CPUS_MAX)
-		return err_set(e, EINVAL, "MP table: %u CPUs: 1 to %d have APIC IDs", cpus,
+	if (hw->cpus < 1 || hw->cpus > TABLE_CPUS_MAX)
+		return err_set(e, EINVAL, "MP table: %u CPUs: 1 to %d have APIC IDs", hw->cpus,
 			       TABLE_CPUS_MAX);
 	host = gmem_slice(m, MPTABLE_START, TABLE_MAX);
 	if (!host)
@@ -165,8 +192,8 @@ int mptable_write(struct gmem *m, unsigned cpus, struct err *e)
 
 	table = host + sizeof(pointer);
 	w.to = table + sizeof(header);
-	add_processors(&w, cpus);
-	add_isa(&w, (uint8_t)cpus); /* the first ID that no processor has */
+	add_processors(&w, hw->cpus);
+	add_interrupts(&w, hw);
 	add_local(&w);
 
 	header.length = (uint16_t)(w.to - table);

@@ -6,10 +6,12 @@
 #pragma once
 
 #include "base/err.h"
+#include "boot/hardware.h"
 #include "mem/gmem.h"
 
 /*
- * Writes the floating pointer and the table to MPTABLE_START, for `cpus` vCPUs with APIC IDs 0 to
- * cpus - 1. -EINVAL for a number of vCPUs that has no APIC IDs, -EFAULT when there is no RAM there.
+ * Writes the floating pointer and the table to MPTABLE_START, with the interrupt lines of
+ * ISA and, where there is a PCI bus, of its slots. -EINVAL for a number of vCPUs that has no APIC IDs,
+ * -EFAULT when there is no RAM there.
  */
-int mptable_write(struct gmem *m, unsigned cpus, struct err *e);
+int mptable_write(struct gmem *m, const struct boot_hardware *hw, struct err *e);

@@ -119,3 +119,43 @@ int kvm_connect_irq(const struct kvm *k, int event_fd, unsigned gsi, struct err 
 		return err_sys(e, "KVM_IRQFD: interrupt %u", gsi);
 	return 0;
 }
+
+int kvm_irqfd(const struct kvm *k, int event_fd, unsigned gsi, bool connect)
+{
+	struct kvm_irqfd irqfd = {
+		.fd = (uint32_t)event_fd,
+		.gsi = gsi,
+		.flags = connect ? 0 : KVM_IRQFD_FLAG_DEASSIGN,
+	};
+
+	return ioctl(k->vm_fd, KVM_IRQFD, &irqfd) < 0 ? -errno : 0;
+}
+
+void kvm_irq_line(const struct kvm *k, unsigned gsi, bool level)
+{
+	struct kvm_irq_level line = {.irq = gsi, .level = level};
+
+	/* Fails only for a line that there is not, or without an interrupt controller. */
+	if (ioctl(k->vm_fd, KVM_IRQ_LINE, &line) < 0)
+		return;
+}
+
+int kvm_set_routing(const struct kvm *k, struct kvm_irq_routing *table)
+{
+	return ioctl(k->vm_fd, KVM_SET_GSI_ROUTING, table) < 0 ? -errno : 0;
+}
+
+int kvm_ioeventfd(const struct kvm *k, uint64_t gpa, unsigned len, const uint64_t *value,
+		  int event_fd, bool add)
+{
+	struct kvm_ioeventfd io = {
+		.addr = gpa,
+		.len = len,
+		.datamatch = value ? *value : 0,
+		.fd = event_fd,
+		.flags = (value ? KVM_IOEVENTFD_FLAG_DATAMATCH : 0) |
+			 (add ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN),
+	};
+
+	return ioctl(k->vm_fd, KVM_IOEVENTFD, &io) < 0 ? -errno : 0;
+}

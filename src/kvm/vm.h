@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <linux/kvm.h>
+
 #include "base/base.h"
 #include "base/err.h"
 
@@ -35,3 +37,17 @@ int kvm_map_memory(const struct kvm *k, unsigned slot, uint64_t gpa, uint64_t le
 
 /* KVM_IRQFD: a write to the eventfd is an edge on global system interrupt `gsi`. */
 int kvm_connect_irq(const struct kvm *k, int event_fd, unsigned gsi, struct err *e);
+
+/* The same for run time: connects, or takes the connection away. 0 or -errno. */
+int kvm_irqfd(const struct kvm *k, int event_fd, unsigned gsi, bool connect);
+/* KVM_IRQ_LINE: the level of a level-triggered interrupt. */
+void kvm_irq_line(const struct kvm *k, unsigned gsi, bool level);
+/* KVM_SET_GSI_ROUTING: replaces the whole table. 0 or -errno. */
+int kvm_set_routing(const struct kvm *k, struct kvm_irq_routing *table);
+
+/*
+ * KVM_IOEVENTFD: a write of `len` bytes (0: any) to the guest-physical address signals the eventfd and the
+ * guest goes on. `value`: only this one; NULL: any. add false: takes it away. 0 or -errno.
+ */
+int kvm_ioeventfd(const struct kvm *k, uint64_t gpa, unsigned len, const uint64_t *value,
+		  int event_fd, bool add);

@@ -9,14 +9,12 @@
 #include "arch/x86/cpuid.h"
 #include "arch/x86/start.h"
 #include "backend/terminal.h"
-#include "boot/acpi.h"
-#include "boot/boot.h"
-#include "boot/cmdline.h"
-#include "boot/mptable.h"
 #include "machine/board.h"
+#include "machine/guest.h"
 #include "machine/report.h"
 #include "machine/run.h"
 #include "machine/signals.h"
+#include "machine/wiring.h"
 
 static void on_panicked(void *arg)
 {
@@ -36,7 +34,7 @@ static int create_ram(struct machine *m, struct err *e)
 
 static int check_limits(struct machine *m, const struct kvm_cpuid2 *cpuid, struct err *e)
 {
-	unsigned bits = cpuid_address_bits(cpuid);
+	unsigned bits = m->address_bits = cpuid_address_bits(cpuid);
 	int max = kvm_extension(&m->kvm, KVM_CAP_MAX_VCPUS);
 
 	if (max == 0) /* api.rst, 4.4: then the recommended number is the limit */
@@ -79,48 +77,20 @@ static int create_vcpus(struct machine *m, struct err *e)
 	return rc;
 }
 
-static const char *base_cmdline(const struct machine *m)
-{
-	return m->config->cmdline ? m->config->cmdline : CONFIG_DEFAULT_CMDLINE;
-}
-
-/*
- * A kernel that panics and waits for ever would leave its user with a dead terminal and no exit code.
- * Unless the user says otherwise it resets at once, and toyvmm ends with 3.
- */
-#define PANIC_DEFAULT "panic=-1"
-
 static int load_guest(struct machine *m, struct err *e)
 {
-	const char *cmdline = base_cmdline(m);
-	struct boot_source source = {
-		.kernel = m->config->kernel,
-		.initrd = m->config->initrd,
-		.cmdline = cmdline,
-		.defaults = cmdline_sets(cmdline, "panic") ? "" : PANIC_DEFAULT,
-	};
-	struct boot_entry entry;
-	struct start_state start;
-	int rc;
-
-	if ((rc = boot_load(&entry, &m->ram, &source, e)) < 0 ||
-	    (rc = acpi_write(&m->ram, m->n_vcpus, e)) < 0 ||
-	    (rc = mptable_write(&m->ram, m->n_vcpus, e)) < 0)
-		return rc;
-	start = (struct start_state){
-		.mode = entry.mode == BOOT_LINUX64 ? START_LONG : START_PROTECTED,
-		.rip = entry.entry,
-		.rsi = entry.mode == BOOT_PVH ? 0 : entry.params,
-		.rbx = entry.mode == BOOT_PVH ? entry.params : 0,
-	};
-	if ((rc = start_write_tables(&m->ram, start.mode, e)) < 0)
-		return rc;
-	return start_set_registers(&m->vcpu[0].vcpu, &start, e);
+	guest_describe(m);
+	return guest_load(m, e);
 }
 
 static int take_terminal(struct machine *m, struct err *e)
 {
-	return m->config->serial.kind == SERIAL_STDIO ? terminal_raw(e) : 0;
+	const struct vm_config *c = m->config;
+	bool taken = c->serial.kind == SERIAL_STDIO;
+
+	for (unsigned i = 0; i < c->n_consoles; i++)
+		taken |= c->console[i].kind == CONSOLE_STDIO;
+	return taken ? terminal_raw(e) : 0;
 }
 
 int machine_create(struct machine *m, const struct vm_config *config, struct err *e)
@@ -142,9 +112,9 @@ int machine_create(struct machine *m, const struct vm_config *config, struct err
 	if ((rc = loop_init(&m->loop, e)) < 0 || (rc = kvm_open(&m->kvm, e)) < 0 ||
 	    (rc = create_ram(m, e)) < 0 || (rc = kvm_create_irqchip(&m->kvm, e)) < 0 ||
 	    (rc = create_vcpus(m, e)) < 0 || (rc = load_guest(m, e)) < 0 ||
-	    (rc = doctor_init(&m->doctor, &m->loop, base_cmdline(m), on_panicked, m, e)) < 0 ||
-	    (rc = signals_watch(m, e)) < 0 || (rc = board_create(m, e)) < 0 ||
-	    (rc = take_terminal(m, e)) < 0)
+	    (rc = doctor_init(&m->doctor, &m->loop, guest_cmdline(m), on_panicked, m, e)) < 0 ||
+	    (rc = wiring_init(m, e)) < 0 || (rc = signals_watch(m, e)) < 0 ||
+	    (rc = board_create(m, e)) < 0 || (rc = take_terminal(m, e)) < 0)
 		machine_destroy(m);
 	return rc;
 }
@@ -186,6 +156,7 @@ void machine_destroy(struct machine *m)
 		vcpu_close(&m->vcpu[i].vcpu);
 	free(m->vcpu);
 	m->vcpu = NULL;
+	routes_destroy(m->routes);
 	kvm_close(&m->kvm);
 	gmem_destroy(&m->ram);
 	loop_fini(&m->loop);

@@ -3,8 +3,8 @@
  * The machine: everything together. The only room that knows all the others.
  *
  * Threads: the caller of machine_run() serves the event loop; each vCPU has a thread of its own.
- * Locks, in the order they are taken: a device's own, then its chardev's. The buses' table locks are
- * never held while a device runs (bus/bus.h).
+ * Locks, in the order they are taken: the PCI bus's, a device's own, its back end's, MSI-X and interrupt
+ * routes. The buses' table locks are never held while a device runs (bus/bus.h).
  */
 #pragma once
 
@@ -12,15 +12,19 @@
 #include <stdatomic.h>
 
 #include "backend/chardev.h"
+#include "boot/hardware.h"
 #include "bus/bus.h"
 #include "bus/irq.h"
 #include "config/config.h"
 #include "dev/lifecycle.h"
 #include "event/loop.h"
+#include "kvm/routes.h"
 #include "kvm/vcpu.h"
 #include "kvm/vm.h"
 #include "machine/doctor.h"
 #include "mem/gmem.h"
+#include "pci/pci.h"
+#include "virtio/virtio.h"
 
 /* How it ended; the first to say so wins. Values are the exit codes of docs/toyvmm.1. */
 enum outcome {
@@ -50,6 +54,14 @@ struct board {
 	struct pvpanic *pvpanic;
 };
 
+/* A virtio device and what connects it (machine/virtio_board.c): one of the two transports. */
+struct virtio_slot {
+	struct virtio_dev *dev;
+	struct virtio_pci *pci;
+	struct virtio_mmio *mmio;
+	struct irq irq; /* of virtio_mmio */
+};
+
 struct machine {
 	const struct vm_config *config;
 	struct kvm kvm;
@@ -60,6 +72,15 @@ struct machine {
 	struct doctor doctor;
 	struct machine_vcpu *vcpu;
 	unsigned n_vcpus;
+	unsigned address_bits; /* of a guest-physical address */
+	struct boot_hardware hardware;
+	struct routes *routes;
+	struct msi_router msi; /* its door for devices */
+	struct pci_bus pci; /* where hardware.pci says so */
+	struct virtio_host virtio_host;
+	struct virtio_slot *virtio;
+	unsigned n_virtio;
+	struct virtio_dev *console; /* the one whose first port is this terminal, or NULL */
 	atomic_int outcome;   /* enum outcome */
 	atomic_bool stopping; /* vCPUs leave their run loop */
 	atomic_bool panicked; /* pvpanic spoke */

@@ -7,6 +7,7 @@
 
 #include "backend/terminal.h"
 #include "base/io.h"
+#include "machine/virtio_board.h"
 
 static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS, SIGTRAP};
 /* All that would end a process by default and may come from outside: each is to leave a sane terminal. */
@@ -52,7 +53,7 @@ void signals_thread_mask(sigset_t *mask)
 		sigdelset(mask, faults[i]);
 }
 
-static void on_ending(void *arg, uint32_t events)
+static void on_signal(void *arg, uint32_t events)
 {
 	struct signalfd_siginfo info;
 	struct machine *m = arg;
@@ -60,7 +61,10 @@ static void on_ending(void *arg, uint32_t events)
 	(void)events;
 	if (read(m->signals.fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	if (machine_stop(m, OUTCOME_ENDED)) /* else the guest ended first, and that is the news */
+	if (info.ssi_signo == SIGWINCH)
+		virtio_board_resized(m);
+	else if (machine_stop(m,
+			      OUTCOME_ENDED)) /* else the guest ended first, and that is the news */
 		m->signal = (int)info.ssi_signo;
 }
 
@@ -76,11 +80,12 @@ int signals_watch(struct machine *m, struct err *e)
 		if (sigaction(endings[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
 			sigaddset(&set, endings[i]);
 	}
+	sigaddset(&set, SIGWINCH); /* ignored where nobody reads it */
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return err_sys(e, "signalfd");
-	m->signals = (struct loop_source){.fd = fd, .fn = on_ending, .arg = m};
+	m->signals = (struct loop_source){.fd = fd, .fn = on_signal, .arg = m};
 	if (loop_add(&m->loop, &m->signals, EPOLLIN) < 0)
 		return err_sys(e, "epoll_ctl");
 	return 0;

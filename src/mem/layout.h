@@ -32,8 +32,13 @@
 #define BIOS_END         0x100000ULL
 #define HIGH_RAM_START   0x100000ULL
 
-/* The hole below 4 GiB. */
+/* The hole below 4 GiB. Large BARs go above all RAM, where there is no end of room. */
 #define RAM_HOLE_START   0xc0000000ULL
+#define PCI_WINDOW_START 0xc0000000ULL
+#define PCI_WINDOW_END   0xe0000000ULL
+#define PCI_ECAM_BASE    0xe0000000ULL /* 1 MiB: configuration space of bus 0 */
+#define PCI_ECAM_END     0xe0100000ULL
+#define VIRTIO_MMIO_BASE 0xe8000000ULL /* one page a device */
 #define IOAPIC_BASE      0xfec00000ULL
 #define LAPIC_BASE       0xfee00000ULL
 #define KVM_IDENTITY_MAP 0xfeffc000ULL /* one page; KVM runs real mode through it on old Intel */
@@ -46,6 +51,7 @@
 #define PORT_RTC        0x70 /* index, 0x71 data */
 #define PORT_SERIAL0    0x3f8
 #define PORT_PVPANIC    0x505
+#define PORT_PCI_CONFIG 0xcf8 /* address, 0xcfc to 0xcff data */
 #define PORT_ACPI_PM    0x600 /* see dev/acpi_pm.h */
 
 /* Global system interrupts; below 16 they are the ISA IRQs. */
@@ -53,3 +59,12 @@
 #define GSI_SERIAL0  4
 #define GSI_RTC      8
 #define GSI_ACPI_SCI 9
+#define GSI_PCI_INTX 16 /* four lines: 16 to 19, level-triggered */
+#define GSI_END      24 /* pins of the IOAPIC; message-signalled interrupts come after */
+
+/*
+ * Virtio over MMIO: an interrupt each. Those that the PICs know come first, for kernels that were told
+ * noapic. The rest of the first 16 belong to the timer, the keyboard, ttyS0, the clock, ACPI and the FPU.
+ */
+#define VIRTIO_MMIO_MAX  16
+#define VIRTIO_MMIO_GSIS {5, 7, 10, 11, 6, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23}

@@ -7,7 +7,8 @@
 
 #include "pci/pci_impl.h"
 
-#define PAGE (4 * KIB)
+#define PAGE  (4 * KIB)
+#define SMALL (1 * MIB)
 
 static unsigned reg(unsigned i)
 {
@@ -140,9 +141,12 @@ static bool find_place(struct pci_bus *b, const struct pci_bar *bar, uint64_t *a
 
 	if (bar->io)
 		return take(&b->next_io, b->window_io, b->window_io_last, size, size, at);
-	return (bar->is_64 &&
-		take(&b->next64, b->window64, b->window64_last, size, alignment, at)) ||
-	       take(&b->next32, b->window32, b->window32_last, size, alignment, at);
+	/* Small ones where guests in 32-bit mode reach them, too: firmware, boot loaders, test programs. */
+	if (bar->is_64 && size > SMALL &&
+	    take(&b->next64, b->window64, b->window64_last, size, alignment, at))
+		return true;
+	return take(&b->next32, b->window32, b->window32_last, size, alignment, at) ||
+	       (bar->is_64 && take(&b->next64, b->window64, b->window64_last, size, alignment, at));
 }
 
 static void fill_registers(struct pci_dev *d, unsigned i, uint64_t at)

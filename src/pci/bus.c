@@ -121,6 +121,8 @@ static int add(struct pci_bus *b, struct pci_dev *d, struct err *e)
 		return rc;
 	d->bus = b;
 	d->slot = slot;
+	if (d->config[PCI_INTERRUPT_PIN])
+		d->config[PCI_INTERRUPT_LINE] = b->interrupt_line[pci_intx_line(slot)];
 	b->slot[slot] = d;
 	return 0;
 }

@@ -87,6 +87,8 @@ struct pci_bus {
 	uint64_t window32, window32_last, window64, window64_last;
 	uint64_t window_io, window_io_last;
 	uint64_t next32, next64, next_io; /* where pci_add() puts the next BAR */
+	/* What pci_add() leaves in the Interrupt Line register of a device on line 0 to 3 (6.2.4). */
+	uint8_t interrupt_line[PCI_INTX_LINES];
 	/* A bit a slot: whose device asserts INTA#; whose command register disables it. */
 	uint32_t intx_asserted, intx_disabled;
 	/*
@@ -99,7 +101,7 @@ struct pci_bus {
 };
 
 /*
- * Windows and set_intx are set by the caller afterwards, before the next pci_add(). Slot 0 is the host
+ * Windows, set_intx and interrupt_line are set by the caller afterwards, before the next pci_add(). Slot 0 is the host
  * bridge. *b stays in place.
  */
 int pci_bus_init(struct pci_bus *b, struct bus *mmio, struct bus *pio, struct err *e);
@@ -123,8 +125,7 @@ MUST_CHECK int pci_add_cap(struct pci_dev *d, const void *cap, unsigned len);
 /*
  * Puts the device into the first free slot, and gives its BARs addresses (decoding is off until the guest
  * turns it on). The device is not owned and stays in place. -ENOSPC: the bus is full, or a window is;
- * -EINVAL: a BAR that cannot be described. After an error nothing has changed. The Interrupt Line register
- * stays 0, for this room does not know the interrupt controller; the caller may set it.
+ * -EINVAL: a BAR that cannot be described. After an error nothing has changed.
  */
 int pci_add(struct pci_bus *b, struct pci_dev *d, struct err *e);
 

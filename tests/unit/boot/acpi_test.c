@@ -28,7 +28,8 @@ static void start(unsigned cpus, enum acpi_hardware hardware)
 	CHECK_EQ(0, gmem_create(&ram, 2 * MIB, false, &err));
 	memset(gmem_slice(&ram, BIOS_START, 0x20000), 0xaa,
 	       0x20000); /* no field may be left unset */
-	CHECK_EQ(0, acpi_write_for(&ram, cpus, hardware, &err));
+	CHECK_EQ(0,
+		 acpi_write(&ram, &(struct boot_hardware){.cpus = cpus, .acpi = hardware}, &err));
 }
 
 static uint64_t le(const uint8_t *at, unsigned bytes)
@@ -265,17 +266,17 @@ TEST(madt_lists_every_processor_and_one_ioapic)
 TEST(acpi_refuses_processors_without_an_apic_id)
 {
 	CHECK_EQ(0, gmem_create(&ram, 2 * MIB, false, &err));
-	CHECK_EQ(-EINVAL, acpi_write(&ram, 0, &err));
-	CHECK_EQ(-EINVAL, acpi_write(&ram, 256, &err));
+	CHECK_EQ(-EINVAL, acpi_write(&ram, &(struct boot_hardware){.cpus = 0}, &err));
+	CHECK_EQ(-EINVAL, acpi_write(&ram, &(struct boot_hardware){.cpus = 256}, &err));
 	CHECK_HAS(err.text, "256 CPUs");
-	CHECK_EQ(0, acpi_write(&ram, 255, &err));
+	CHECK_EQ(0, acpi_write(&ram, &(struct boot_hardware){.cpus = 255}, &err));
 	gmem_destroy(&ram);
 }
 
 TEST(acpi_needs_ram_below_1_mib)
 {
 	CHECK_EQ(0, gmem_create(&ram, 0xe0000, false, &err));
-	CHECK_EQ(-EFAULT, acpi_write(&ram, 1, &err));
+	CHECK_EQ(-EFAULT, acpi_write(&ram, &(struct boot_hardware){.cpus = 1}, &err));
 	CHECK_HAS(err.text, "0xe0000");
 	gmem_destroy(&ram);
 }
@@ -384,4 +385,23 @@ TEST(iasl_disassembles_every_table)
 	}
 	snprintf(command, sizeof(command), "rm -r %s", dir);
 	CHECK_EQ(0, system(command));
+}
+
+TEST(machine_with_pci_has_mcfg_and_a_table_of_it)
+{
+	struct boot_hardware hw = {.cpus = 1, .pci = true, .n_mmio = 1};
+	struct table mcfg;
+
+	start(1, ACPI_FIXED_HARDWARE);
+	CHECK_EQ(36 + 2 * 8, xsdt().len); /* without: FADT and MADT */
+	CHECK_EQ(0, acpi_write(&ram, &hw, &err));
+	CHECK_EQ(36 + 5 * 8, xsdt().len);
+	mcfg = checked_table_at(field(xsdt(), 36 + 16, 8), "MCFG");
+	CHECK_EQ(60, mcfg.len);
+	CHECK_EQ(PCI_ECAM_BASE, field(mcfg, 44, 8));
+	CHECK_EQ(0, field(mcfg, 52, 4)); /* segment 0, buses 0 to 0 */
+	CHECK_EQ(PCI_ECAM_END - PCI_ECAM_BASE, 1 * MIB);
+	checked_table_at(field(xsdt(), 36 + 24, 8), "SSDT");
+	checked_table_at(field(xsdt(), 36 + 32, 8), "SSDT");
+	gmem_destroy(&ram);
 }

@@ -16,7 +16,7 @@ static void start(unsigned cpus)
 	CHECK_EQ(0, gmem_create(&ram, 2 * MIB, false, &err));
 	memset(gmem_slice(&ram, BIOS_START, 0x20000), 0xaa,
 	       0x20000); /* no field may be left unset */
-	CHECK_EQ(0, mptable_write(&ram, cpus, &err));
+	CHECK_EQ(0, mptable_write(&ram, &(struct boot_hardware){.cpus = cpus}, &err));
 }
 
 static unsigned le(const uint8_t *at, unsigned bytes)
@@ -197,8 +197,8 @@ TEST(mp_local_interrupts_are_pic_and_nmi)
 TEST(mptable_refuses_processors_without_an_apic_id)
 {
 	CHECK_EQ(0, gmem_create(&ram, 2 * MIB, false, &err));
-	CHECK_EQ(-EINVAL, mptable_write(&ram, 0, &err));
-	CHECK_EQ(-EINVAL, mptable_write(&ram, 256, &err));
+	CHECK_EQ(-EINVAL, mptable_write(&ram, &(struct boot_hardware){.cpus = 0}, &err));
+	CHECK_EQ(-EINVAL, mptable_write(&ram, &(struct boot_hardware){.cpus = 256}, &err));
 	CHECK_HAS(err.text, "256 CPUs");
 	gmem_destroy(&ram);
 }
@@ -206,6 +206,30 @@ TEST(mptable_refuses_processors_without_an_apic_id)
 TEST(mptable_needs_ram_below_1_mib)
 {
 	CHECK_EQ(0, gmem_create(&ram, 0xf0000, false, &err));
-	CHECK_EQ(-EFAULT, mptable_write(&ram, 1, &err));
+	CHECK_EQ(-EFAULT, mptable_write(&ram, &(struct boot_hardware){.cpus = 1}, &err));
+	gmem_destroy(&ram);
+}
+
+TEST(mp_pci_slots_have_level_triggered_pins)
+{
+	struct boot_hardware hw = {.cpus = 2, .pci = true};
+	const uint8_t *t, *bus;
+
+	start(2);
+	CHECK_EQ(0, mptable_write(&ram, &hw, &err));
+	t = find_table();
+	bus = entry(t, 1, 0);
+	CHECK_EQ(0, memcmp(bus + 2, "PCI   ", 6));
+	CHECK_EQ(0, bus[1]); /* the number of the bus in configuration space */
+	CHECK_EQ(0, memcmp(entry(t, 1, 1) + 2, "ISA   ", 6));
+	for (unsigned slot = 1; slot < 32; slot++) {
+		const uint8_t *i = entry(t, 3, 16 + slot - 1);
+		CHECK(i != NULL);
+		CHECK_EQ(0, le(i + 2, 2)); /* as the bus has it: level, active low */
+		CHECK_EQ(0, i[4]);
+		CHECK_EQ(slot << 2, i[5]); /* INTA# */
+		CHECK_EQ(16 + slot % 4, i[7]);
+	}
+	CHECK(entry(t, 3, 16 + 31) == NULL);
 	gmem_destroy(&ram);
 }
