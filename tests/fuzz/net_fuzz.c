@@ -94,17 +94,21 @@ static void kick(struct rig *r, unsigned queue)
 	pthread_mutex_unlock(&r->dev->lock);
 }
 
-/* A split ring's descriptor, with an address that is mostly RAM. */
+/* A descriptor of either kind of ring (packed: offered in the first lap), with an address that is mostly RAM. */
 static void write_desc(struct rig *r, unsigned q, const uint8_t *op)
 {
-	struct vring_desc d = {
-		.addr = BUFFERS + (op[2] & 0x3f) * 3000u,
-		.len = op[3] * 97u,
-		.flags = op[2] >> 6 | (op[3] & 0x80 ? VRING_DESC_F_INDIRECT : 0),
-		.next = (uint16_t)((op[1] + 1) % SIZE),
-	};
+	uint64_t addr = BUFFERS + (op[2] & 0x3f) * 3000u;
+	uint32_t len = op[3] < 0x20 ? op[3] : op[3] * 97u;
+	uint16_t flags = op[2] >> 6 | (op[3] & 0x80 ? VRING_DESC_F_INDIRECT : 0);
+	uint8_t *to = at(r, DESC(q) + 16u * (op[1] % SIZE));
+	struct vring_desc split = {addr, len, flags, (uint16_t)((op[1] + 1) % SIZE)};
+	struct vring_packed_desc packed = {addr, len, op[1] % SIZE,
+					   flags | 1u << VRING_PACKED_DESC_F_AVAIL};
 
-	memcpy(at(r, DESC(q) + 16u * (op[1] % SIZE)), &d, sizeof(d));
+	if (virtio_has(r->dev, VIRTIO_F_RING_PACKED))
+		memcpy(to, &packed, sizeof(packed));
+	else
+		memcpy(to, &split, sizeof(split));
 }
 
 static void offer(struct rig *r, unsigned q, const uint8_t *op)
@@ -163,7 +167,7 @@ static void operate(struct rig *r, const uint8_t *op, uint64_t features)
 			attach(r, features);
 		break;
 	default: /* a byte of rings or buffers */
-		*(uint8_t *)at(r, (op[1] << 8 | op[2]) * 2u) = op[3];
+		*(uint8_t *)at(r, (op[1] << 8 | op[2]) * 2u + (op[0] >> 4 & 1)) = op[3];
 	}
 }
 
