@@ -66,5 +66,8 @@
  * Virtio over MMIO: an interrupt each. Those that the PICs know come first, for kernels that were told
  * noapic. The rest of the first 16 belong to the timer, the keyboard, ttyS0, the clock, ACPI and the FPU.
  */
-#define VIRTIO_MMIO_MAX  16
-#define VIRTIO_MMIO_GSIS {5, 7, 10, 11, 6, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23}
+#define VIRTIO_MMIO_MAX 16
+#define VIRTIO_MMIO_GSIS                                                    \
+	{                                                                   \
+		5, 7, 10, 11, 6, 12, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23 \
+	}
