@@ -524,6 +524,40 @@ TEST(a_second_opener_is_refused_at_once)
 	rig_fini(&a);
 }
 
+TEST(the_lock_is_gone_when_its_owner_is)
+{
+	for
+		EACH_ENGINE(i)
+		{
+			struct rig g;
+			int tell[2];
+			pid_t pid;
+			char c;
+
+			rig_init(&g, engines[i]);
+			for (unsigned round = 0; round < 10; round++) {
+				rig_open(&g);
+				rig_fill(&g, 0, 4096, 1);
+				rig_close(&g);
+			}
+			for (unsigned round = 0; round < 10; round++) {
+				CHECK_EQ(0, pipe(tell));
+				pid = fork();
+				if (pid == 0) {
+					if (rig_try_open(&g) == 0)
+						rig_fill(&g, 0, 4096, 2);
+					_exit(write(tell[1], "", g.d != NULL) == 1 ? pause() : 1);
+				}
+				close(tell[1]);
+				CHECK_EQ(1, read(tell[0], &c, 1)); /* it has the lock */
+				close(tell[0]);
+				kill(pid, SIGKILL);
+				CHECK_EQ(pid, waitpid(pid, NULL, 0));
+			}
+			rig_fini(&g);
+		}
+}
+
 TEST(readers_share_but_not_with_a_writer)
 {
 	struct rig a, b, c;
