@@ -136,6 +136,8 @@ static inline void rig_submit(struct rig *g, struct pending *p, enum disk_op op,
 static inline int rig_wait(struct rig *g, struct pending *p)
 {
 	disk_commit(g->d);
+	while (disk_reap(g->d) > 0)
+		disk_commit(g->d);
 	for (unsigned tries = 0; !p->done && tries < 5000; tries++)
 		rig_turn(g, 20);
 	CHECK_EQ(1, p->done);

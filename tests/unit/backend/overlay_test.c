@@ -426,6 +426,31 @@ TEST(requests_on_one_cluster_at_once_keep_each_others_data)
 	over_fini(&o);
 }
 
+TEST(a_read_at_once_is_right_or_not_done)
+{
+	struct over o;
+
+	over_init(&o, OVERLAY_FILE);
+	rig_open(&o.g);
+	rig_fill(&o.g, 4096, 4096, 0x12);
+	for (uint64_t at = 0; at < 12288; at += 512)
+		for (uint64_t len = 512; len <= 12288 - at; len += 512) {
+			static uint8_t data[12288];
+			struct iovec iov = {data, len};
+			struct disk_request r = {
+				.op = DISK_READ, .offset = at, .len = len, .iov = &iov, .n_iov = 1};
+			bool mixed = at / 4096 != (at + len - 1) / 4096;
+
+			memset(data, 0x5a, sizeof(data));
+			if (!overlay_read_now(o.g.d->overlay, &r))
+				continue;
+			CHECK(!mixed);
+			for (uint64_t i = 0; i < len; i++)
+				CHECK_EQ((at + i) / 4096 == 1 ? 0x12 : rig_byte(at + i), data[i]);
+		}
+	over_fini(&o);
+}
+
 TEST(many_machines_share_one_base)
 {
 	struct over a, b;
