@@ -106,8 +106,12 @@ static inline bool rig_turn(struct rig *g, int ms)
 {
 	struct epoll_event ev;
 	struct loop_source *s;
+	int n;
 
-	if (epoll_wait(g->loop.epoll_fd, &ev, 1, ms) != 1)
+	do /* EINTR: the kernel takes down the ring of an earlier test */
+		n = epoll_wait(g->loop.epoll_fd, &ev, 1, ms);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
 		return false;
 	s = ev.data.ptr;
 	s->fn(s->arg, ev.events);

@@ -3,6 +3,7 @@
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -102,6 +103,40 @@ TEST(drain_needs_no_loop)
 			CHECK_EQ(0, disk_reap(g.d));
 			rig_fini(&g);
 		}
+}
+
+static void *drain(void *arg)
+{
+	disk_drain(((struct rig *)arg)->d);
+	return NULL;
+}
+
+/* As a virtio reset does, on a vCPU's thread, while the loop's waits for something else. */
+TEST(another_thread_than_the_one_that_submitted_can_drain)
+{
+	for
+		EACH_ENGINE(i)
+	for (unsigned direct = 0; direct < 2; direct++) {
+		static struct pending p[200];
+		uint8_t *data = aligned_alloc(4096, 200 * 4096);
+		pthread_t thread;
+		struct rig g;
+
+		rig_init(&g, engines[i]);
+		g.config.direct = direct;
+		if (rig_try_open(&g) == 0) {
+			for (unsigned n = 0; n < 200; n++)
+				rig_submit(&g, &p[n], n % 3 == 2 ? DISK_WRITE : DISK_READ, n * 4096,
+					   data + n * 4096, 4096);
+			disk_commit(g.d);
+			CHECK_EQ(0, pthread_create(&thread, NULL, drain, &g));
+			pthread_join(thread, NULL);
+			for (unsigned n = 0; n < 200; n++)
+				CHECK(p[n].done == 1 && p[n].error == 0);
+		}
+		free(data);
+		rig_fini(&g);
+	}
 }
 
 TEST(zeros_and_discarded_sectors)
