@@ -182,3 +182,7 @@ static inline void rig_fill(struct rig *g, uint64_t at, uint64_t len, int byte)
 	CHECK_EQ(0, rig_do(g, DISK_WRITE, at, data, len));
 	free(data);
 }
+
+static const enum disk_engine engines[] = {DISK_ENGINE_IO_URING, DISK_ENGINE_THREADS};
+
+#define EACH_ENGINE(i) (unsigned i = 0; i < ARRAY_SIZE(engines); i++)
