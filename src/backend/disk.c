@@ -200,6 +200,12 @@ int disk_do(struct disk *d, struct disk_request *r)
 	return d->overlay ? overlay_do(d->overlay, r) : disk_file_do(&d->file, r);
 }
 
+bool disk_read_now(struct disk *d, const struct disk_request *r)
+{
+	return d->overlay ? overlay_read_now(d->overlay, r)
+			  : disk_file_read_now(&d->file, r, r->offset);
+}
+
 void disk_submit(struct disk *d, struct disk_request *r)
 {
 	r->progress = 0;

@@ -50,7 +50,10 @@ struct disk_request {
 
 struct disk;
 
-/* Opens, checks and locks. `ready(arg)` is called by the loop thread, with no lock held. */
+/*
+ * Opens, checks and locks. `ready(arg)` is called by the loop thread, with no lock held. *config must outlive the
+ * disk. Errors name the file and the mend.
+ */
 int disk_open(struct disk **out, const struct disk_config *config, struct loop *loop,
 	      void (*ready)(void *arg), void *arg, struct err *e);
 /* Drains, writes what an overlay has to write, closes. NULL is fine. */
@@ -75,8 +78,9 @@ void disk_submit(struct disk *d, struct disk_request *r);
 /* Starts all that is queued: one system call for a batch. */
 void disk_commit(struct disk *d);
 /*
- * Calls done() of whatever is finished. The number of requests. Worth a try right after disk_commit(): what the
- * page cache could answer is finished by then. Follow it by disk_commit() where done() may submit more.
+ * Calls done() of whatever is finished. The number of requests. A must after each disk_commit(), and again until it
+ * says 0 where done() submits more: what the page cache could answer is finished by then, and ready() does not come
+ * for it.
  */
 unsigned disk_reap(struct disk *d);
 /* Waits until nothing is in flight, and reaps it. Needs no other thread. */

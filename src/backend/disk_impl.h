@@ -27,6 +27,7 @@ struct disk_file {
 	int direct_fd;                    /* O_DIRECT; -1: none */
 	unsigned mem_align, offset_align; /* what direct_fd asks for, bytes */
 	bool no_flush;
+	bool no_nowait; /* the file system cannot read without waiting */
 	int sync_error; /* atomic; once a sync has failed all later ones do */
 	/* For tests: sees the result of each call (bytes or -errno) and may replace it. NULL: none. */
 	ssize_t (*fault)(void *arg, enum disk_op op, ssize_t result);
@@ -72,6 +73,11 @@ ssize_t disk_call_make(const struct disk_file *f, const struct disk_call *c);
 bool disk_call_result(struct disk_file *f, struct disk_request *r, ssize_t result);
 /* The next `n` bytes are done: off the front of the buffers, if there are any. */
 void disk_request_advance(struct disk_request *r, uint64_t n);
+/*
+ * A read of all of r's buffers from `at` on that does not wait for the disk: true when the page cache had it all. If
+ * not, nothing has happened that matters: the request is done from its beginning by one of the other ways.
+ */
+bool disk_file_read_now(struct disk_file *f, const struct disk_request *r, uint64_t at);
 /* All calls of a request, one after the other. Blocks. 0 or -errno. */
 int disk_file_do(struct disk_file *f, struct disk_request *r);
 
@@ -118,6 +124,9 @@ struct disk {
 void disk_finish(struct disk *d, struct disk_request *r);
 /* Does a request from start to end, in the calling thread, which may be any. */
 int disk_do(struct disk *d, struct disk_request *r);
+
+/* The same for a read of the disk. The caller's lock is held. */
+bool disk_read_now(struct disk *d, const struct disk_request *r);
 
 /* A list of requests, first in first out. */
 struct disk_list {

@@ -4,6 +4,9 @@
  * answer is finished when that returns. The ring's descriptor itself is watched by the loop, so a completion
  * needs no call but the epoll_wait() that tells it.
  *
+ * The image is not a registered file of the ring. The kernel takes a ring down some time after its owner's end, and a
+ * file registered there would keep its lock until then: the next start would find the image in use.
+ *
  * At most CQ_LEN requests are in the ring, so its completions never overflow; others wait in `backlog`.
  */
 #include <errno.h>
@@ -17,8 +20,6 @@
 #define SQ_LEN       128
 #define CQ_LEN       (2 * SQ_LEN) /* the kernel's choice for SQ_LEN */
 #define SUBMIT_TRIES 1000
-
-enum { FILE_BUFFERED, FILE_DIRECT, N_FILES }; /* registered files */
 
 struct uring {
 	struct io_uring ring;
@@ -38,37 +39,35 @@ static void on_event(void *arg, uint32_t events)
 static void prepare(struct disk *d, struct io_uring_sqe *sqe, struct disk_request *r)
 {
 	struct disk_call c;
-	int file;
+	int fd;
 
 	disk_call_next(&d->file, r, &c);
-	file = c.direct ? FILE_DIRECT : FILE_BUFFERED;
+	fd = c.direct ? d->file.direct_fd : d->file.fd;
 	switch (c.kind) {
 	case CALL_NONE:
 		io_uring_prep_nop(sqe);
 		break;
 	case CALL_READ:
 		if (c.n_iov == 1)
-			io_uring_prep_read(sqe, file, c.iov->iov_base, (unsigned)c.iov->iov_len,
+			io_uring_prep_read(sqe, fd, c.iov->iov_base, (unsigned)c.iov->iov_len,
 					   c.offset);
 		else
-			io_uring_prep_readv(sqe, file, c.iov, c.n_iov, c.offset);
+			io_uring_prep_readv(sqe, fd, c.iov, c.n_iov, c.offset);
 		break;
 	case CALL_WRITE:
 		if (c.n_iov == 1)
-			io_uring_prep_write(sqe, file, c.iov->iov_base, (unsigned)c.iov->iov_len,
+			io_uring_prep_write(sqe, fd, c.iov->iov_base, (unsigned)c.iov->iov_len,
 					    c.offset);
 		else
-			io_uring_prep_writev(sqe, file, c.iov, c.n_iov, c.offset);
+			io_uring_prep_writev(sqe, fd, c.iov, c.n_iov, c.offset);
 		break;
 	case CALL_SYNC:
-		io_uring_prep_fsync(sqe, file, IORING_FSYNC_DATASYNC);
+		io_uring_prep_fsync(sqe, fd, IORING_FSYNC_DATASYNC);
 		break;
 	case CALL_ALLOCATE:
-		io_uring_prep_fallocate(sqe, file, c.mode, (off_t)c.offset, (off_t)c.len);
+		io_uring_prep_fallocate(sqe, fd, c.mode, (off_t)c.offset, (off_t)c.len);
 		break;
 	}
-	if (c.kind != CALL_NONE)
-		io_uring_sqe_set_flags(sqe, IOSQE_FIXED_FILE);
 	io_uring_sqe_set_data(sqe, r);
 }
 
@@ -148,13 +147,6 @@ static void uring_wait(struct disk *d)
 			;
 }
 
-static int register_files(struct disk *d, struct uring *u)
-{
-	int files[N_FILES] = {d->file.fd, d->file.direct_fd};
-
-	return io_uring_register_files(&u->ring, files, N_FILES);
-}
-
 static int uring_open(struct disk *d, struct err *e)
 {
 	/* The kernel need not interrupt us for each completion; 5.19 and later. */
@@ -175,11 +167,6 @@ static int uring_open(struct disk *d, struct err *e)
 		return err_sys(e, "the host has no io_uring for us (engine=threads does without)");
 	}
 	d->engine = u;
-	rc = register_files(d, u);
-	if (rc < 0) {
-		errno = -rc;
-		return err_sys(e, "io_uring: register files");
-	}
 	d->source = (struct loop_source){.fd = u->ring.ring_fd, .fn = on_event, .arg = d};
 	if (loop_add(d->loop, &d->source, EPOLLIN) < 0) {
 		d->source.fd = -1;

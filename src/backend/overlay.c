@@ -251,17 +251,40 @@ static int64_t write_piece(struct overlay *o, const struct disk_request *r, uint
 	return n;
 }
 
-/* How much of [at, at + len) is in the same file; *in_overlay: in which. */
-static uint64_t run(struct overlay *o, uint64_t at, uint64_t len, bool *in_overlay)
+/* How much of [at, at + len) is in the same file; *in_overlay: in which. o->lock is held. */
+static uint64_t run_locked(const struct overlay *o, uint64_t at, uint64_t len, bool *in_overlay)
 {
 	uint64_t i = at >> o->shift, last = (at + len - 1) >> o->shift;
 
-	pthread_mutex_lock(&o->lock);
 	*in_overlay = is_set(o, i);
 	while (i <= last && is_set(o, i) == *in_overlay)
 		i++;
-	pthread_mutex_unlock(&o->lock);
 	return MIN(len, (i << o->shift) - at);
+}
+
+static uint64_t run(struct overlay *o, uint64_t at, uint64_t len, bool *in_overlay)
+{
+	pthread_mutex_lock(&o->lock);
+	len = run_locked(o, at, len, in_overlay);
+	pthread_mutex_unlock(&o->lock);
+	return len;
+}
+
+/* The lock may be held by a thread that waits for the disk: then this read waits as well, elsewhere. */
+bool overlay_read_now(struct overlay *o, const struct disk_request *r)
+{
+	bool in_overlay;
+	uint64_t len;
+
+	if (r->len == 0 || r->len > (uint64_t)PIECE_CLUSTERS << o->shift ||
+	    pthread_mutex_trylock(&o->lock) != 0)
+		return false;
+	len = run_locked(o, r->offset, r->len, &in_overlay);
+	pthread_mutex_unlock(&o->lock);
+	if (len < r->len)
+		return false;
+	return in_overlay ? disk_file_read_now(&o->file, r, o->data_at + r->offset)
+			  : disk_file_read_now(o->base, r, r->offset);
 }
 
 static int64_t read_piece(struct overlay *o, const struct disk_request *r, uint64_t at,

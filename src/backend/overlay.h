@@ -25,5 +25,8 @@ void overlay_close(struct overlay *o);
 /* A request from start to end; blocks. 0 or -errno, in r->error too. */
 int overlay_do(struct overlay *o, struct disk_request *r);
 
+/* A read that need not wait, if it is one: see disk_file_read_now(). */
+bool overlay_read_now(struct overlay *o, const struct disk_request *r);
+
 /* For tests: the file that is written to. */
 struct disk_file *overlay_file(struct overlay *o);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fake/driver.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -265,8 +266,12 @@ bool fake_turn(struct fake_driver *f, int ms)
 {
 	struct epoll_event ev;
 	struct loop_source *s;
+	int n;
 
-	if (epoll_wait(f->loop.epoll_fd, &ev, 1, ms) != 1)
+	do /* EINTR: the kernel takes down the ring of an earlier test */
+		n = epoll_wait(f->loop.epoll_fd, &ev, 1, ms);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
 		return false;
 	s = ev.data.ptr;
 	s->fn(s->arg, ev.events);

@@ -33,8 +33,7 @@ def test_hostile_driver_harms_nobody_but_its_own_device(disks, transport):
     assert passed + rejected >= 120
 
 
-@pytest.mark.parametrize("engine", ["io_uring", "threads"])
-@pytest.mark.parametrize("features", ["", ",packed"])
+@pytest.mark.parametrize("engine,features", [("threads", ""), ("io_uring", ",packed")])
 def test_hostile_driver_and_other_engines(disks, engine, features):
     disks[1] += f",engine={engine}{features}"
     code, out, err = run("hostile", *disks, timeout=240)

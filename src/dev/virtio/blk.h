@@ -13,6 +13,9 @@
 
 #include "config/devices.h"
 
-/* Opens the image and makes the device. Refusals name the file and the mend. */
+/*
+ * Opens the image and makes the device. Refusals name the file and the mend. *config outlives the device; its
+ * `queues` (0: 1) is what the caller decided, up to 64.
+ */
 int blk_create(struct virtio_dev **out, const struct disk_config *config,
 	       const struct virtio_host *host, struct err *e);

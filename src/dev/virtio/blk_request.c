@@ -260,7 +260,8 @@ static void notify(struct blk *blk)
 
 void blk_reap(struct blk *blk)
 {
-	if (disk_reap(blk->disk) > 0)
+	while (disk_reap(blk->disk) >
+	       0) /* bounded: a request has a few steps, and new ones are not popped here */
 		disk_commit(blk->disk);
 	notify(blk);
 }

@@ -1,86 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "backend/disk_rig.h"
+#include "backend/overlay_rig.h"
 
 #include <signal.h>
-#include <sys/sendfile.h>
 #include <sys/wait.h>
-
-#include "backend/overlay_impl.h"
-
-#define CLUSTER 4096
-
-struct over {
-	struct rig g;
-	char file[128], copy[128];
-};
-
-static void over_init(struct over *o, enum overlay_kind kind)
-{
-	rig_init(&o->g, DISK_ENGINE_AUTO);
-	snprintf(o->file, sizeof(o->file), "%s/overlay", o->g.dir);
-	snprintf(o->copy, sizeof(o->copy), "%s/copy", o->g.dir);
-	o->g.config.overlay = kind;
-	o->g.config.overlay_path = kind == OVERLAY_FILE ? o->file : NULL;
-}
-
-static void over_fini(struct over *o)
-{
-	rig_close(&o->g);
-	unlink(o->file);
-	unlink(o->copy);
-	rig_fini(&o->g);
-}
-
-/* The overlay as it would be if toyvmm were killed now: the page cache is there, what is in memory is not. */
-static void reopen_after_kill(struct over *o)
-{
-	int from = open(o->file, O_RDONLY), to = open(o->copy, O_CREAT | O_TRUNC | O_RDWR, 0644);
-	struct stat st;
-
-	CHECK(from >= 0 && to >= 0 && fstat(from, &st) == 0);
-	for (off_t at = 0; at < st.st_size;)
-		CHECK(sendfile(to, from, &at, (size_t)(st.st_size - at)) > 0);
-	close(from);
-	close(to);
-	rig_close(&o->g);
-	CHECK_EQ(0, rename(o->copy, o->file));
-	rig_open(&o->g);
-}
-
-static void patch(const char *path, off_t at, const void *data, size_t len)
-{
-	int fd = open(path, O_WRONLY);
-
-	CHECK_EQ(len, pwrite(fd, data, len, at));
-	close(fd);
-}
-
-/* As after the host's next start: another boot id, and data that was never flushed is something else. */
-static void reopen_after_power_cut(struct over *o, uint64_t lost_at, uint64_t lost_len)
-{
-	struct overlay probe = {.size = RIG_SIZE};
-	char id[40] = "00000000-0000-0000-0000-000000000000";
-	uint8_t *junk = malloc(RIG_SIZE);
-	int from, to;
-	struct stat st;
-
-	from = open(o->file, O_RDONLY);
-	to = open(o->copy, O_CREAT | O_TRUNC | O_RDWR, 0644);
-	CHECK(from >= 0 && to >= 0 && fstat(from, &st) == 0 && junk != NULL);
-	for (off_t at = 0; at < st.st_size;)
-		CHECK(sendfile(to, from, &at, (size_t)(st.st_size - at)) > 0);
-	close(from);
-	close(to);
-	rig_close(&o->g);
-	CHECK_EQ(0, rename(o->copy, o->file));
-	overlay_layout(&probe, 0);
-	memset(junk, 0xee, RIG_SIZE);
-	if (lost_len)
-		patch(o->file, (off_t)(probe.data_at + lost_at), junk, lost_len);
-	patch(o->file, offsetof(struct overlay_header, boot_id), id, sizeof(id));
-	free(junk);
-	rig_open(&o->g);
-}
 
 static const enum overlay_kind kinds[] = {OVERLAY_FILE, OVERLAY_TEMPORARY};
 
@@ -426,6 +348,31 @@ TEST(requests_on_one_cluster_at_once_keep_each_others_data)
 	over_fini(&o);
 }
 
+TEST(a_read_at_once_is_right_or_not_done)
+{
+	struct over o;
+
+	over_init(&o, OVERLAY_FILE);
+	rig_open(&o.g);
+	rig_fill(&o.g, 4096, 4096, 0x12);
+	for (uint64_t at = 0; at < 12288; at += 512)
+		for (uint64_t len = 512; len <= 12288 - at; len += 512) {
+			static uint8_t data[12288];
+			struct iovec iov = {data, len};
+			struct disk_request r = {
+				.op = DISK_READ, .offset = at, .len = len, .iov = &iov, .n_iov = 1};
+			bool mixed = at / 4096 != (at + len - 1) / 4096;
+
+			memset(data, 0x5a, sizeof(data));
+			if (!overlay_read_now(o.g.d->overlay, &r))
+				continue;
+			CHECK(!mixed);
+			for (uint64_t i = 0; i < len; i++)
+				CHECK_EQ((at + i) / 4096 == 1 ? 0x12 : rig_byte(at + i), data[i]);
+		}
+	over_fini(&o);
+}
+
 TEST(many_machines_share_one_base)
 {
 	struct over a, b;
@@ -441,150 +388,4 @@ TEST(many_machines_share_one_base)
 	CHECK(rig_holds(&b.g, 0, 4096, 2));
 	over_fini(&b);
 	over_fini(&a);
-}
-
-/* ---- what is refused ---- */
-
-static void refused(struct over *o, const char *part)
-{
-	CHECK(rig_try_open(&o->g) < 0);
-	CHECK_HAS(o->g.e.text, part);
-	CHECK(strchr(o->g.e.text, '\n') == NULL);
-}
-
-static void make(struct over *o)
-{
-	over_init(o, OVERLAY_FILE);
-	rig_open(&o->g);
-	rig_fill(&o->g, 0, 512, 1);
-	rig_close(&o->g);
-}
-
-TEST(a_base_that_changed_is_refused)
-{
-	struct timespec times[2];
-	struct stat st;
-	struct over o;
-
-	for (unsigned i = 0; i < 2; i++) {
-		make(&o);
-		CHECK_EQ(0, stat(o.g.image, &st));
-		times[0] = times[1] = st.st_mtim;
-		if (i == 0)
-			times[1].tv_sec++;
-		else
-			times[1].tv_nsec ^= 1;
-		CHECK_EQ(0, utimensat(AT_FDCWD, o.g.image, times, 0));
-		refused(&o, "the base has changed");
-		CHECK_HAS(o.g.e.text, o.g.image);
-		over_fini(&o);
-	}
-	make(&o);
-	CHECK_EQ(0, truncate(o.g.image, 2 * RIG_SIZE));
-	refused(&o, "the base has changed");
-	over_fini(&o);
-}
-
-TEST(an_overlay_has_one_owner)
-{
-	struct over a, b;
-
-	over_init(&a, OVERLAY_FILE);
-	over_init(&b, OVERLAY_FILE);
-	rig_open(&a.g);
-	b.g.config.path = a.g.image;
-	b.g.config.overlay_path = a.file;
-	refused(&b, "another process");
-	over_fini(&b);
-	over_fini(&a);
-}
-
-TEST(a_file_that_is_no_overlay_is_refused_and_left_alone)
-{
-	struct over o;
-	struct stat st;
-
-	over_init(&o, OVERLAY_FILE);
-	rig_write_file(o.file, 65536);
-	refused(&o, "not an overlay");
-	CHECK(stat(o.file, &st) == 0 && st.st_size == 65536);
-	CHECK_EQ(0, truncate(o.file, 100));
-	refused(&o, "not an overlay");
-	o.g.config.overlay_path = o.g.image;
-	refused(&o, "its own base");
-	o.g.config.overlay_path = o.g.dir;
-	refused(&o, "directory");
-	over_fini(&o);
-}
-
-TEST(damaged_overlays_are_refused)
-{
-	uint32_t word = 99;
-	struct over o;
-
-	make(&o);
-	patch(o.file, offsetof(struct overlay_header, version), &word, 4);
-	refused(&o, "version 99");
-	over_fini(&o);
-	make(&o);
-	patch(o.file, offsetof(struct overlay_header, shift), &word, 4);
-	refused(&o, "damaged");
-	over_fini(&o);
-	make(&o);
-	CHECK_EQ(0, truncate(o.file, 70000));
-	refused(&o, "cut short");
-	over_fini(&o);
-}
-
-TEST(an_overlay_whose_making_was_interrupted_is_finished)
-{
-	struct over o;
-
-	make(&o);
-	CHECK_EQ(0, truncate(o.file, OVERLAY_PAGE));
-	rig_open(&o.g);
-	CHECK(rig_holds(&o.g, 0, RIG_SIZE, RIG_PATTERN));
-	over_fini(&o);
-}
-
-TEST(io_uring_and_an_overlay_are_a_contradiction)
-{
-	struct over o;
-
-	over_init(&o, OVERLAY_TEMPORARY);
-	o.g.config.engine = DISK_ENGINE_IO_URING;
-	refused(&o, "threads");
-	over_fini(&o);
-}
-
-TEST(the_bitmap_stays_below_a_mebibyte)
-{
-	for (unsigned shift = 9; shift < 62; shift++) {
-		struct overlay o = {.size = 1ULL << shift};
-
-		overlay_layout(&o, 0);
-		CHECK(o.bitmap_len <= OVERLAY_BITMAP);
-		CHECK(o.bitmap_len * 8 >= o.n_clusters);
-		CHECK(o.n_clusters << o.shift >= o.size);
-		CHECK(o.shift == OVERLAY_SHIFT_MIN || o.bitmap_len == OVERLAY_BITMAP);
-		o.size += 512;
-		overlay_layout(&o, 0);
-		CHECK(o.bitmap_len <= OVERLAY_BITMAP && o.n_clusters << o.shift >= o.size);
-	}
-}
-
-TEST(temporary_overlays_leave_no_file)
-{
-	struct over o;
-
-	over_init(&o, OVERLAY_TEMPORARY);
-	setenv("TMPDIR", "/nonexistent/toyvmm", 1);
-	refused(&o, "TMPDIR");
-	setenv("TMPDIR", o.g.dir, 1);
-	rig_open(&o.g);
-	rig_fill(&o.g, 0, 512, 1);
-	unsetenv("TMPDIR");
-	unlink(o.g.image);
-	CHECK_EQ(0, rmdir(o.g.dir)); /* empty while it is in use */
-	over_fini(&o);
 }

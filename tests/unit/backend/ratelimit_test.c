@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "test.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "backend/ratelimit.h"
@@ -174,8 +175,12 @@ static bool turn(struct rig *g, int ms)
 {
 	struct epoll_event ev;
 	struct loop_source *s;
+	int n;
 
-	if (epoll_wait(g->loop.epoll_fd, &ev, 1, ms) != 1)
+	do /* EINTR: the kernel takes down the ring of an earlier test */
+		n = epoll_wait(g->loop.epoll_fd, &ev, 1, ms);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
 		return false;
 	s = ev.data.ptr;
 	s->fn(s->arg, ev.events);
