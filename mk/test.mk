@@ -27,7 +27,12 @@ test-lab: $(BUILD)/toyvmm guests images $(LAB_GUEST) lab-images | $(BUILD)/deps-
 test-kernels: $(BUILD)/toyvmm lab-images lab-qemu kernel-images | $(BUILD)/deps-test.ok
 	tools/run-tests kernels
 
-.PHONY: test test-unit test-guest test-lab test-kernels fuzz fuzz-targets guests check format
+## make test-durability  KILLS (200) SIGKILLs and CUTS (30) power cuts: nothing acknowledged, nothing flushed is lost
+test-durability: export CUTS ?= 30
+test-durability: $(BUILD)/toyvmm guests lab-images | $(BUILD)/deps-test.ok
+	tools/run-tests durability
+
+.PHONY: test test-unit test-guest test-lab test-kernels test-durability fuzz fuzz-targets guests check format
 
 # Units: one program, every room, sanitized.
 UNIT_SRC := $(sort $(wildcard tests/unit/*.c tests/unit/*/*.c tests/fake/*.c))
