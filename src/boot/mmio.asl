@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A virtio device over MMIO. boot/acpi.c repeats it for each device, with the device's own name, number,
+ * A virtio device over MMIO. boot/ssdt.c repeats it for each device, with the device's own name, number,
  * address and interrupt in place of VMIO, 0x55555555, 0x66666000 and 0x77777777.
  */
 DefinitionBlock ("", "SSDT", 2, "TOYVMM", "TOYVMMIO", 1)

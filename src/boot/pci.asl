@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The PCI bus: its windows and interrupt lines (PCI Firmware Specification 3.0, chapter 4). The window
- * above RAM depends on how much RAM there is: boot/acpi.c puts the numbers in place of those with 7s. A unit test
+ * above RAM depends on how much RAM there is: boot/ssdt.c puts the numbers in place of those with 7s. A unit test
  * compares the rest with mem/layout.h.
  */
 DefinitionBlock ("", "SSDT", 2, "TOYVMM", "TOYVMPCI", 1)

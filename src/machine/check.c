@@ -149,6 +149,71 @@ static bool check_capabilities(const struct check_facts *f, FILE *out)
 	return all;
 }
 
+/* A tap needs /dev/net/tun, and either the privilege to make one or one that root has made for this user. */
+static void check_tap(const struct check_facts *f, FILE *out)
+{
+	static const char what[] = "tap networks (--net tap)";
+
+	if (f->tun == ENOENT || f->tun == ENODEV || f->tun == ENXIO) {
+		item(out, NO, what, "/dev/net/tun is not there");
+		mend(out, "the kernel's module is not loaded, or this container has no such device",
+		     "sudo modprobe tun; or '--net user', which does without");
+	} else if (f->tun != 0) {
+		item(out, NO, what, "/dev/net/tun: %s", strerror(f->tun));
+		mend(out, "this user may not open it",
+		     "sudo chmod 666 /dev/net/tun, which by itself permits nothing but to ask; or "
+		     "'--net user', which does without");
+	} else if (f->may_make_tap) {
+		item(out, YES, what, "toyvmm may make one itself");
+	} else if (f->tap[0]) {
+		item(out, YES, what, "--net tap=%s: this user may use it", f->tap);
+	} else {
+		item(out, NO, what, "/dev/net/tun can be opened, but no tap is this user's");
+		mend(out, "making one needs CAP_NET_ADMIN",
+		     "once: sudo ip tuntap add dev tap0 mode tap user \"$USER\" && sudo ip link "
+		     "set tap0 up, then '--net tap=tap0'; or '--net user', which does without");
+	}
+}
+
+static void check_user_network(const struct check_facts *f, FILE *out)
+{
+	static const char what[] = "user networking (--net user)";
+
+	if (f->slirp_rc == 0) {
+		item(out, YES, what, "needs neither permission nor set-up");
+		return;
+	}
+	item(out, NO, what, "its helper process does not start");
+	mend(out, f->slirp_error.text,
+	     f->slirp_rc == -ENOENT ? "sudo apt-get install libslirp0"
+				    : "docs/net.md tells how it is started and what it needs");
+}
+
+static void check_io_uring(const struct check_facts *f, FILE *out)
+{
+	static const char what[] = "io_uring";
+
+	if (f->io_uring == 0) {
+		item(out, YES, what, "for disks");
+		return;
+	}
+	item(out, NO, what, "%s; disks are served by threads", strerror(f->io_uring));
+	if (f->io_uring == ENOMEM)
+		mend(out, "older kernels count its memory as locked", "raise 'ulimit -l'");
+	else if (f->io_uring == ENOSYS)
+		mend(out, "this kernel has none", "none is needed; Linux 5.6 or newer has it");
+	else
+		mend(out, "kernel.io_uring_disabled, or a container's seccomp filter, forbids it",
+		     "sudo sysctl kernel.io_uring_disabled=0; it works without, at a lower speed");
+}
+
+static void check_devices(const struct check_facts *f, FILE *out)
+{
+	check_user_network(f, out);
+	check_tap(f, out);
+	check_io_uring(f, out);
+}
+
 static void print_device(FILE *out, const char *path, int error, const char *use)
 {
 	if (error == 0)
@@ -157,6 +222,14 @@ static void print_device(FILE *out, const char *path, int error, const char *use
 		item(out, INFO, path, "is not there (%s)", use);
 	else
 		item(out, INFO, path, "no access: %s (%s)", strerror(error), use);
+}
+
+static void print_count(FILE *out, const char *what, unsigned n, const char *use)
+{
+	if (n > 0)
+		item(out, INFO, what, "%u (%s)", n, use);
+	else
+		item(out, INFO, what, "none (%s)", use);
 }
 
 static void print_information(const struct check_facts *f, FILE *out)
@@ -170,16 +243,9 @@ static void print_information(const struct check_facts *f, FILE *out)
 	if (f->memory_available)
 		item(out, INFO, "memory", "%llu MiB available",
 		     (unsigned long long)(f->memory_available / MIB));
-	print_device(out, "/dev/net/tun", f->tun, "tap networks");
-	print_device(out, "/dev/vhost-net", f->vhost_net, "networks in the host's kernel");
-	if (f->iommu_groups)
-		item(out, INFO, "IOMMU groups", "%u (PCI passthrough)", f->iommu_groups);
-	else
-		item(out, INFO, "IOMMU groups", "none (PCI passthrough)");
-	if (f->vdpa_devices)
-		item(out, INFO, "vDPA devices", "%u", f->vdpa_devices);
-	else
-		item(out, INFO, "vDPA devices", "none");
+	print_device(out, "/dev/vhost-net", f->vhost_net, "not used yet: networks in the kernel");
+	print_count(out, "IOMMU groups", f->iommu_groups, "not used yet: PCI passthrough");
+	print_count(out, "vDPA devices", f->vdpa_devices, "not used yet");
 }
 
 bool check_report(const struct check_facts *f, FILE *out)
@@ -192,8 +258,9 @@ bool check_report(const struct check_facts *f, FILE *out)
 	fputs("Needed for Linux guests:\n", out);
 	for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
 		ok &= checks[i](f, out);
-	fputs("\nFor information only (toyvmm " TOYVMM_VERSION " does not use the devices yet):\n",
-	      out);
+	fputs("\nFor devices, where they are asked for:\n", out);
+	check_devices(f, out);
+	fputs("\nFor information only:\n", out);
 	print_information(f, out);
 	fprintf(out, "\nThis host %s stock Linux guests.\n", ok ? "can run" : "cannot run");
 	return ok;

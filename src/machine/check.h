@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * `toyvmm check`: what this host can run, and for each "no" why, and the mend. Facts are gathered
- * first (check_facts.c) and judged then (check.c), so that tests can judge hosts that they do not
- * have.
+ * first (check_facts.c, check_devices.c) and judged then (check.c), so that tests can judge hosts that
+ * they do not have.
  */
 #pragma once
 
@@ -28,10 +28,17 @@ struct check_facts {
 	int cap[CHECK_MAX_CAPS];          /* in the order of check_caps */
 	int max_vcpus;
 
+	/* Back ends of devices. */
+	int tun;           /* 0, or errno of opening /dev/net/tun */
+	bool may_make_tap; /* CAP_NET_ADMIN over this network namespace */
+	char tap[16];      /* a tap that is there and that this user may use; "": none */
+	int slirp_rc;      /* of starting user networking; it is ended again */
+	struct err slirp_error;
+	int io_uring; /* 0, or errno of io_uring_setup(2) */
+
 	/* For information. */
 	uint64_t memory_available; /* bytes; 0: not known */
-	int tun, vhost_net; /* 0, or errno of wanting to read and write /dev/net/tun, /dev/vhost-net
-			     */
+	int vhost_net;             /* 0, or errno of wanting to read and write /dev/vhost-net */
 	unsigned iommu_groups, vdpa_devices;
 };
 
@@ -45,6 +52,8 @@ struct check_cap {
 extern const struct check_cap check_caps[];
 
 void check_read_facts(struct check_facts *f);
+/* The part of it that is about devices. */
+void check_read_devices(struct check_facts *f);
 /* The part of it that reads the text of /proc/cpuinfo. */
 void check_read_cpuinfo(struct check_facts *f, FILE *cpuinfo);
 

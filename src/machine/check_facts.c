@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cpuid.h>
-#include <dirent.h>
 #include <errno.h>
 #include <linux/kvm.h>
 #include <stdlib.h>
@@ -17,7 +16,9 @@ const struct check_cap check_caps[] = {
 	{KVM_CAP_IRQCHIP, "IRQCHIP", "interrupt controllers", false},
 	{KVM_CAP_PIT2, "PIT2", "the timer", false},
 	{KVM_CAP_IRQFD, "IRQFD", "interrupts of devices", false},
+	{KVM_CAP_IRQ_ROUTING, "IRQ_ROUTING", "message-signalled interrupts", false},
 	{KVM_CAP_IOEVENTFD, "IOEVENTFD", "doorbells of devices", false},
+	{KVM_CAP_IOEVENTFD_ANY_LENGTH, "IOEVENTFD_ANY_LENGTH", "doorbells of PCI devices", true},
 	{KVM_CAP_SET_TSS_ADDR, "SET_TSS_ADDR", "real mode on Intel", false},
 	{KVM_CAP_SET_IDENTITY_MAP_ADDR, "SET_IDENTITY_MAP_ADDR", "real mode on Intel", false},
 	{KVM_CAP_EXT_CPUID, "EXT_CPUID", "the guest's CPUID", false},
@@ -106,19 +107,6 @@ static int wanted_access(const char *path)
 	return access(path, R_OK | W_OK) == 0 ? 0 : errno;
 }
 
-static unsigned count_entries(const char *path)
-{
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-	unsigned n = 0;
-
-	while (dir && (entry = readdir(dir)))
-		n += entry->d_name[0] != '.';
-	if (dir)
-		closedir(dir);
-	return n;
-}
-
 static void read_modules(bool *native, bool *paravirtual)
 {
 	*native = exists("/sys/module/kvm_intel") || exists("/sys/module/kvm_amd");
@@ -159,10 +147,7 @@ void check_read_facts(struct check_facts *f)
 	}
 	read_meminfo(f);
 	read_kvm(f);
-	f->tun = wanted_access("/dev/net/tun");
-	f->vhost_net = wanted_access("/dev/vhost-net");
-	f->iommu_groups = count_entries("/sys/kernel/iommu_groups");
-	f->vdpa_devices = count_entries("/sys/bus/vdpa/devices");
+	check_read_devices(f);
 }
 
 /* Intel SDM volume 3, 24.6: CPUID.1:ECX.VMX[5]. AMD APM volume 2, 15.4: CPUID 8000_0001:ECX[2] is

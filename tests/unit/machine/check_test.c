@@ -22,6 +22,7 @@ static struct check_facts good_host(void)
 		.kvm_group = true,
 		.kvm_native = true,
 		.max_vcpus = 288,
+		.may_make_tap = true,
 		.memory_available = 4 * GIB,
 		.iommu_groups = 12,
 		.vdpa_devices = 2,
@@ -78,7 +79,9 @@ TEST(check_of_a_good_host_has_no_no)
 	CHECK_HAS(text, " yes vCPUs up to 255 in one virtual machine\n");
 	CHECK_HAS(text, " - CPU A CPU (GenuineIntel), 8 online\n");
 	CHECK_HAS(text, " - memory 4096 MiB available\n");
-	CHECK_HAS(text, " - IOMMU groups 12 (PCI passthrough)\n");
+	CHECK_HAS(text, " yes user networking (--net user) needs neither permission nor set-up\n");
+	CHECK_HAS(text, " yes io_uring for disks\n");
+	CHECK_HAS(text, " - IOMMU groups 12 (not used yet: PCI passthrough)\n");
 	CHECK_HAS(text, "This host can run stock Linux guests.\n");
 }
 
@@ -194,17 +197,100 @@ TEST(check_of_devices_for_later_never_decides)
 {
 	struct check_facts f = good_host();
 
-	f.tun = EACCES;
 	f.vhost_net = ENOENT;
 	f.iommu_groups = f.vdpa_devices = 0;
 	f.memory_available = 0;
 	f.model[0] = f.vendor[0] = '\0';
 	CHECK(report(&f));
-	CHECK_HAS(text, " - /dev/net/tun no access: Permission denied (tap");
-	CHECK_HAS(text, " - /dev/vhost-net is not there");
-	CHECK_HAS(text, " - IOMMU groups none");
-	CHECK_HAS(text, " - vDPA devices none\n");
+	CHECK(strstr(text, " no ") == NULL);
+	CHECK_HAS(text, " - /dev/vhost-net is not there (not used yet");
+	CHECK_HAS(text, " - IOMMU groups none (not used yet");
+	CHECK_HAS(text, " - vDPA devices none (not used yet)\n");
 	CHECK_HAS(text, " - CPU not known (not known), 8 online\n");
+}
+
+TEST(check_of_a_missing_tun_names_the_module_and_the_way_without)
+{
+	const int codes[] = {ENOENT, ENODEV, ENXIO};
+
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++) {
+		struct check_facts f = good_host();
+
+		f.tun = codes[i];
+		CHECK(report(&f));
+		check_mends();
+		CHECK_HAS(text, " no tap networks (--net tap) /dev/net/tun is not there\n");
+		CHECK_HAS(text, "sudo modprobe tun");
+		CHECK_HAS(text, "'--net user'");
+	}
+}
+
+TEST(check_of_a_closed_tun_says_who_may_not)
+{
+	struct check_facts f = good_host();
+
+	f.tun = EACCES;
+	CHECK(report(&f));
+	check_mends();
+	CHECK_HAS(text, " no tap networks (--net tap) /dev/net/tun: Permission denied\n");
+	CHECK_HAS(text, "sudo chmod 666 /dev/net/tun");
+}
+
+TEST(check_without_the_privilege_wants_a_tap_made_by_root)
+{
+	struct check_facts f = good_host();
+
+	f.may_make_tap = false;
+	CHECK(report(&f));
+	check_mends();
+	CHECK_HAS(text, " no tap networks (--net tap)");
+	CHECK_HAS(text, "sudo ip tuntap add dev tap0 mode tap user \"$USER\"");
+	strcpy(f.tap, "vm7");
+	CHECK(report(&f));
+	CHECK_HAS(text, " yes tap networks (--net tap) --net tap=vm7: this user may use it\n");
+	f.may_make_tap = true;
+	CHECK(report(&f));
+	CHECK_HAS(text, " yes tap networks (--net tap) toyvmm may make one itself\n");
+}
+
+TEST(check_of_user_networking_tells_what_its_helper_said)
+{
+	struct check_facts f = good_host();
+
+	f.slirp_rc = -ENOENT;
+	strcpy(f.slirp_error.text, "user networking needs libslirp: libslirp.so.0: cannot open");
+	CHECK(report(&f));
+	check_mends();
+	CHECK_HAS(text, " no user networking (--net user) its helper process does not start\n");
+	CHECK_HAS(text, "why: user networking needs libslirp: libslirp.so.0: cannot open\n");
+	CHECK_HAS(text, "sudo apt-get install libslirp0\n");
+	f.slirp_rc = -EACCES;
+	CHECK(report(&f));
+	check_mends();
+	CHECK(strstr(text, "apt-get install libslirp0") == NULL);
+}
+
+TEST(check_without_io_uring_says_that_threads_do_it)
+{
+	static const struct {
+		int code;
+		const char *word;
+	} cases[] = {
+		{EPERM, "sudo sysctl kernel.io_uring_disabled=0"},
+		{ENOSYS, "Linux 5.6"},
+		{ENOMEM, "ulimit -l"},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct check_facts f = good_host();
+
+		f.io_uring = cases[i].code;
+		CHECK(report(&f));
+		check_mends();
+		CHECK_HAS(text, " no io_uring ");
+		CHECK_HAS(text, "disks are served by threads\n");
+		CHECK_HAS(text, cases[i].word);
+	}
 }
 
 static struct check_facts cpuinfo(const char *of)
