@@ -76,15 +76,15 @@ struct machine {
 	struct boot_hardware hardware;
 	struct routes *routes;
 	struct msi_router msi; /* its door for devices */
-	struct pci_bus pci; /* where hardware.pci says so */
+	struct pci_bus pci;    /* where hardware.pci says so */
 	struct virtio_host virtio_host;
 	struct virtio_slot *virtio;
 	unsigned n_virtio;
 	struct virtio_dev *console; /* the one whose first port is this terminal, or NULL */
-	atomic_int outcome;   /* enum outcome */
-	atomic_bool stopping; /* vCPUs leave their run loop */
-	atomic_bool panicked; /* pvpanic spoke */
-	int signal;           /* the signal that ended it, or 0; main() ends by the same one */
+	atomic_int outcome;         /* enum outcome */
+	atomic_bool stopping;       /* vCPUs leave their run loop */
+	atomic_bool panicked;       /* pvpanic spoke */
+	int signal; /* the signal that ended it, or 0; main() ends by the same one */
 	struct loop_source signals;
 };
 
