@@ -69,6 +69,6 @@ $(BUILD)/gen/%.h: src/%.asl | $(BUILD)/deps-build.ok
 
 -include $(OBJ:.o=.d)
 
-## make clean       remove what was built (images and the lab's machines too)
+## make clean       remove what was built (images and the lab's machines too, but not run_disk's disk)
 clean:
-	rm -rf $(BUILD)
+	[ ! -d $(BUILD) ] || find $(BUILD) -mindepth 1 -maxdepth 1 ! -name disk -exec rm -rf {} +

@@ -13,7 +13,7 @@
 #define CONFIG_MAX_QUEUE_SIZE   1024
 #define CONFIG_MAX_DISK_QUEUES  16
 #define CONFIG_MAX_NET_QUEUES   8 /* pairs */
-#define CONFIG_MAX_CONSOLES     16
+#define CONFIG_MAX_CONSOLES     8 /* ports of one virtio console */
 #define CONFIG_MAX_HOSTFWDS     64
 #define DISK_SERIAL_MAX         20 /* VIRTIO_BLK_ID_BYTES */
 

@@ -65,7 +65,7 @@ static int create_serial(struct machine *m, struct err *e)
 	int rc = serial_create(&b->serial0, &b->irq_serial0, b->console, e);
 
 	if (rc == 0)
-		serial_set_tap(b->serial0, doctor_see, &m->doctor);
+		serial_set_tap(b->serial0, doctor_see, &m->doctor.ear[DOCTOR_SERIAL]);
 	return rc;
 }
 

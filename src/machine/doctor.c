@@ -52,6 +52,8 @@ int doctor_init(struct doctor *d, struct loop *loop, const char *cmdline,
 	int rc;
 
 	*d = DOCTOR_EMPTY;
+	for (unsigned i = 0; i < DOCTOR_EARS; i++)
+		d->ear[i].doctor = d;
 	d->loop = loop;
 	d->panicked = panicked;
 	d->arg = arg;
@@ -88,17 +90,17 @@ static bool is_panic_line(const char *line, unsigned len)
 	return true;
 }
 
-void doctor_see(void *doctor, uint8_t byte)
+void doctor_see(void *ear, uint8_t byte)
 {
-	struct doctor *d = doctor;
-	unsigned long seen = atomic_fetch_add(&d->seen, 1) + 1;
+	struct doctor_ear *a = ear;
+	unsigned long seen = atomic_fetch_add(&a->doctor->seen, 1) + 1;
 
 	if (byte == '\r' || byte == '\n') {
-		if (is_panic_line(d->line, d->line_len))
-			atomic_store(&d->panic_at, seen);
-		d->line_len = 0;
-	} else if (d->line_len < sizeof(d->line)) {
-		d->line[d->line_len++] = (char)byte;
+		if (is_panic_line(a->line, a->line_len))
+			atomic_store(&a->doctor->panic_at, seen);
+		a->line_len = 0;
+	} else if (a->line_len < sizeof(a->line)) {
+		a->line[a->line_len++] = (char)byte;
 	}
 }
 

@@ -95,6 +95,7 @@ static int create_console(struct machine *m, struct err *e)
 			    &m->virtio_host, e);
 	if (rc < 0)
 		return rc;
+	console_set_tap(dev, doctor_see, &m->doctor.ear[DOCTOR_CONSOLE]);
 	if (c->console[0].kind == CONSOLE_STDIO)
 		m->console = dev;
 	virtio_board_resized(m);

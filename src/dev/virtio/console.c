@@ -33,6 +33,15 @@ static struct console_port *port_of(struct console *con, unsigned queue)
 
 /* ---- output ---- */
 
+static void put(struct console_port *p, const uint8_t *data, size_t n)
+{
+	struct console *con = p->console;
+
+	chardev_write(p->chardev, data, n);
+	for (size_t i = 0; p->id == 0 && con->tap && i < n; i++)
+		con->tap(con->tap_arg, data[i]);
+}
+
 /* Goes on with p->request. False: not finished, for the budget is spent or the reader is slow. */
 static bool send_some(struct console_port *p, size_t *budget)
 {
@@ -44,7 +53,7 @@ static bool send_some(struct console_port *p, size_t *budget)
 		if (*budget == 0 || chardev_congested(p->chardev))
 			return false;
 		n = vq_copy_out(&p->request, p->sent, data, MIN(sizeof(data), *budget));
-		chardev_write(p->chardev, data, n);
+		put(p, data, n);
 		p->sent += n;
 		*budget -= n;
 	}
@@ -196,7 +205,7 @@ static void console_config_write(struct virtio_dev *dev, unsigned off, const voi
 	const unsigned at = offsetof(struct virtio_console_config, emerg_wr);
 
 	if (off <= at && at < off + len)
-		chardev_write(con->port[0].chardev, (const uint8_t *)data + (at - off), 1);
+		put(&con->port[0], (const uint8_t *)data + (at - off), 1);
 }
 
 static void console_reset(struct virtio_dev *dev)
@@ -241,6 +250,16 @@ static const struct virtio_ops console_ops = {
 	.config_write = console_config_write,
 	.destroy = console_destroy,
 };
+
+void console_set_tap(struct virtio_dev *dev, void (*fn)(void *arg, uint8_t byte), void *arg)
+{
+	struct console *con = container_of(dev, struct console, base);
+
+	pthread_mutex_lock(&dev->lock);
+	con->tap = fn;
+	con->tap_arg = arg;
+	pthread_mutex_unlock(&dev->lock);
+}
 
 void console_resized(struct virtio_dev *dev, unsigned cols, unsigned rows)
 {

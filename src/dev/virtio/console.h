@@ -14,7 +14,7 @@
 #include "config/devices.h"
 #include "virtio/virtio.h"
 
-#define CONSOLE_PORTS_MAX 8
+#define CONSOLE_PORTS_MAX CONFIG_MAX_CONSOLES
 #define CONSOLE_NAME_MAX  64  /* bytes of a port's name */
 #define CONSOLE_INPUT     512 /* bytes on their way to the guest */
 
@@ -32,6 +32,9 @@ int console_create(struct virtio_dev **out, const struct console_config *ports, 
 int console_create_on(struct virtio_dev **out, const struct console_config *ports,
 		      struct chardev *const *chardev, unsigned n_ports,
 		      const struct virtio_host *host, struct err *e);
+
+/* Taps what the guest sends to port 0; fn runs with the device's lock held, one byte a call. */
+void console_set_tap(struct virtio_dev *dev, void (*fn)(void *arg, uint8_t byte), void *arg);
 
 /* The host's terminal behind port 0 has this size now: the guest is told. Any thread. */
 void console_resized(struct virtio_dev *dev, unsigned cols, unsigned rows);

@@ -48,6 +48,8 @@ struct console {
 	struct virtio_console_config config;
 	unsigned n_ports;
 	struct console_port port[CONSOLE_PORTS_MAX];
+	void (*tap)(void *arg, uint8_t byte); /* of port 0, or NULL */
+	void *tap_arg;
 	struct iovec iov[CONSOLE_SEGMENTS]; /* for requests that are done at once */
 };
 

@@ -35,6 +35,26 @@ TEST(console_output_reaches_the_host_in_order)
 	rig_fini(&r);
 }
 
+static void note(void *arg, uint8_t byte)
+{
+	char *text = arg;
+
+	text[strlen(text)] = (char)byte;
+}
+
+TEST(tap_sees_what_the_first_port_sends)
+{
+	char seen[64] = "";
+	struct rig r;
+
+	setup(&r);
+	console_set_tap(r.f.dev, note, seen);
+	send(&r, TX0, "last ", 5);
+	send(&r, TX0, "words", 5);
+	CHECK_STR("last words", seen);
+	rig_fini(&r);
+}
+
 TEST(console_output_of_several_buffers_is_one_text)
 {
 	struct rig r;

@@ -7,8 +7,9 @@
 
 static void see(struct doctor *d, const char *text)
 {
+	d->ear[DOCTOR_SERIAL].doctor = d->ear[DOCTOR_CONSOLE].doctor = d;
 	for (; *text; text++)
-		doctor_see(d, (uint8_t)*text);
+		doctor_see(&d->ear[DOCTOR_SERIAL], (uint8_t)*text);
 }
 
 static bool panic_seen_in(const char *text)
@@ -36,15 +37,26 @@ TEST(panic_text_inside_other_text_is_not)
 	CHECK(!panic_seen_in(""));
 }
 
+TEST(two_consoles_do_not_mix_their_lines)
+{
+	struct doctor d = DOCTOR_EMPTY;
+
+	see(&d, "Kernel panic - ");
+	doctor_see(&d.ear[DOCTOR_CONSOLE], '\n');
+	doctor_see(&d.ear[DOCTOR_CONSOLE], 'x');
+	see(&d, "not syncing: x\n");
+	CHECK(doctor_saw_panic(&d));
+}
+
 TEST(old_panic_text_is_forgotten)
 {
 	struct doctor d = DOCTOR_EMPTY;
 
 	see(&d, "Kernel panic - not syncing: x\n");
 	for (unsigned i = 0; i < DOCTOR_PANIC_WINDOW - 1; i++)
-		doctor_see(&d, 'x');
+		doctor_see(&d.ear[DOCTOR_SERIAL], 'x');
 	CHECK(doctor_saw_panic(&d));
-	doctor_see(&d, 'x');
+	doctor_see(&d.ear[DOCTOR_SERIAL], 'x');
 	CHECK(!doctor_saw_panic(&d));
 }
 
@@ -52,8 +64,9 @@ TEST(endless_line_does_not_overrun)
 {
 	struct doctor d = DOCTOR_EMPTY;
 
+	see(&d, "");
 	for (unsigned i = 0; i < 100000; i++)
-		doctor_see(&d, '[');
+		doctor_see(&d.ear[DOCTOR_SERIAL], '[');
 	see(&d, "Kernel panic - not syncing\n");
 	CHECK(!doctor_saw_panic(&d));
 }
