@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`make test-kernels`: Debian 12's kernel, 6.12 and 7.x, as ELF and as bzImage, with 1 and 2 vCPUs, to a login.
+"""`make test-kernels`: Debian 12's kernel, 6.12 and 7.x, as ELF and as bzImage, with 1 and 2 vCPUs, to a login, with a
+disk and a network over PCI (the ELF) and over MMIO (the bzImage).
 
 Not part of `make test`, hence the name. The lab's emulated processor now and then corrupts a guest's RFLAGS
 (docs/lab.md). A crash that shows that is told apart by the dump's EFLAGS, printed, counted, and tried once more;
@@ -8,6 +9,7 @@ any other failure, and a second one, fails the test.
 import io
 import os
 import re
+import tempfile
 
 import pytest
 
@@ -28,21 +30,36 @@ def corrupt_flags(console):
     return None
 
 
+def use_devices(vm):
+    """What is written to the disk is read back by another path than the cache; the network's other end answers."""
+    vm.ok("head -c 8000000 /dev/urandom >/tmp/data; dd if=/tmp/data of=/dev/vda bs=100k conv=fsync")
+    vm.ok("echo 3 >/proc/sys/vm/drop_caches")
+    assert vm.ok("head -c 8000000 /dev/vda | cmp - /tmp/data && echo same") == "same"
+    vm.ok("i=0; until ip addr show dev eth0 | grep -q 10.0.2.15; do sleep 0.2; i=$((i+1)); [ $i -lt 100 ] || exit 1; done")
+    assert vm.ok("ping -c 3 -q 10.0.2.2 | grep -o '[0-9]* packets received'") == "3 packets received"
+
+
 def boot(image, suite, cpus):
     """One boot to a login, some work, and poweroff: the kernel's release, or what went wrong."""
     where = os.path.join(BUILD, "images", suite)
-    with Terminal("--cpus", cpus, kernel=os.path.join(where, image), initrd=os.path.join(where, "initrd.img")) as vm:
-        vm.tty.logfile_read = io.StringIO()
-        try:
-            vm.shell()
-            assert vm.ok("nproc") == cpus
-            assert vm.ok("head -c 100000 /dev/urandom | gzip | gunzip | wc -c") == "100000"
-            release = vm.ok("uname -r")
-            vm.send("poweroff\r")
-            assert vm.end() == 0
-            return release, None
-        except AssertionError as e:
-            return None, f"{e}\nAll of the console:\n{vm.tty.logfile_read.getvalue()}"
+    transport = "pci" if image == "vmlinux" else "mmio"
+    with tempfile.NamedTemporaryFile() as disk:
+        disk.truncate(64 << 20)
+        vm = Terminal("--cpus", cpus, "--transport", transport, "--disk", disk.name, "--net", "user",
+                      kernel=os.path.join(where, image), initrd=os.path.join(where, "initrd.img"))
+        with vm:
+            vm.tty.logfile_read = io.StringIO()
+            try:
+                vm.shell()
+                assert vm.ok("nproc") == cpus
+                assert vm.ok("head -c 100000 /dev/urandom | gzip | gunzip | wc -c") == "100000"
+                use_devices(vm)
+                release = vm.ok("uname -r")
+                vm.send("poweroff\r")
+                assert vm.end() == 0
+                return release, None
+            except AssertionError as e:
+                return None, f"{e}\nAll of the console:\n{vm.tty.logfile_read.getvalue()}"
 
 
 @pytest.mark.parametrize("cpus", ["1", "2"])
