@@ -10,8 +10,7 @@ BLOCKS = MIB // 512  # st_blocks of a MiB
 
 def md5(path):
     with open(path, "rb") as image:
-        return hashlib.file_digest(image, "md5").hexdigest() if hasattr(hashlib, "file_digest") else \
-            hashlib.md5(image.read()).hexdigest()
+        return hashlib.file_digest(image, "md5").hexdigest()
 
 
 def host_blocks(path):
@@ -31,6 +30,7 @@ def loop_file_system(where, size=128 * MIB):
     mount.mkdir()
     with open(image, "wb") as f:
         f.truncate(size)
+    subprocess.run(["modprobe", "loop"], check=True)
     subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
     subprocess.run(["mount", "-o", "loop", image, mount], check=True)
     return str(mount)

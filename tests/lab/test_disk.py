@@ -3,14 +3,13 @@
 
 One guest for all tests of a transport, with a disk for each kind of test; a boot is the expensive part.
 """
-import hashlib
 import os
 import subprocess
 
 import pytest
 
 from disks import BLOCKS, MIB, clean, fio, host_blocks, loop_file_system, md5
-from vm import BUILD, TEST_INITRD, TOYVMM, Terminal, command
+from vm import BUILD, TEST_INITRD, TOYVMM, Terminal
 
 TRANSPORTS = [("pci", "4"), ("pci", "1"), ("mmio", "4"), ("mmio", "1")]
 NAMES = ("fs", "grow", "ro", "direct", "packed", "threads", "holes")
@@ -53,13 +52,11 @@ def vm_fixture(request, tmp_path_factory):
 def test_disks_are_there_with_their_queues(vm):
     for name, device in DEVICE.items():
         block = f"/sys/block/{device[5:]}"
-        queues, size = (1, 64) if name == "holes" else (vm.queues, 256)
-        assert vm.ok(f"ls {block}/mq | wc -l") == str(queues)
-        assert int(vm.ok(f"cat {block}/queue/nr_requests")) <= size
-        features = vm.ok(f"cat {block}/device/features")
+        queues, features, cache = vm.ok(f"ls {block}/mq | wc -l; cat {block}/device/features {block}/queue/write_cache").splitlines()
+        assert queues == str(1 if name == "holes" else vm.queues)
         assert features[34] == ("1" if name in ("packed", "threads") else "0"), "VIRTIO_F_RING_PACKED"
         assert features[28] == features[29] == features[32] == "1", "INDIRECT_DESC, EVENT_IDX, VERSION_1"
-        assert vm.ok(f"cat {block}/queue/write_cache") == "write back"
+        assert cache == "write back"
 
 
 def test_file_system(vm):
@@ -190,11 +187,3 @@ def test_larger_image_is_a_larger_disk_without_a_reboot(vm):
     with open(image, "rb") as f:
         f.seek(end * 4096)
         assert f.read(8) == b"the end\n"
-
-
-def test_flags_of_checksums_differ_from_each_other(vm):
-    """The measure itself: images of different content have different checksums."""
-    assert md5(vm.image["ro"]) != md5(vm.image["packed"])
-    with open(vm.image["ro"], "rb") as f:
-        assert md5(vm.image["ro"]) == hashlib.md5(f.read()).hexdigest()
-    assert command("--disk", "x")[-1] == "x"
