@@ -52,7 +52,7 @@ def vm_fixture(request, tmp_path_factory):
 def test_disks_are_there_with_their_queues(vm):
     for name, device in DEVICE.items():
         block = f"/sys/block/{device[5:]}"
-        queues, features, cache = vm.ok(f"cd {block}; ls mq | wc -l; cat device/features queue/write_cache").splitlines()
+        queues, features, cache = vm.ok(f"ls {block}/mq | wc -l; cat {block}/device/features {block}/queue/write_cache").splitlines()
         assert queues == str(1 if name == "holes" else vm.queues)
         assert features[34] == ("1" if name in ("packed", "threads") else "0"), "VIRTIO_F_RING_PACKED"
         assert features[28] == features[29] == features[32] == "1", "INDIRECT_DESC, EVENT_IDX, VERSION_1"

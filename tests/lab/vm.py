@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """toyvmm with a stock Linux, for the lab's tests: on a terminal of its own, or with streams of the test's choice."""
+import glob
 import os
 import re
 import subprocess
+import time
 
 import pexpect
 
@@ -43,6 +45,24 @@ def child_of(pid):
         return int(children.read().split()[0])
 
 
+def state_of_the_lab():
+    """Whether timers run (docs/lab.md), and for each toyvmm's threads state, what it waits for, and CPU time used."""
+    begin = time.monotonic()
+    for _ in range(10):
+        time.sleep(0.01)
+    lines = [f"-- ten sleeps of 10 ms took {(time.monotonic() - begin) * 1000:.0f} ms; load {os.getloadavg()[0]}"]
+    for stat in glob.glob("/proc/[0-9]*/task/[0-9]*/stat"):
+        try:
+            with open(stat, encoding="ascii") as f, open(stat[:-4] + "wchan", encoding="ascii") as wchan:
+                name, rest = f.read().rsplit(")", 1)
+                fields = rest.split()
+                if os.path.realpath(stat.split("/task")[0] + "/exe") == os.path.realpath(TOYVMM):
+                    lines.append(f"{name}) {fields[0]} {wchan.read()} {fields[11]}+{fields[12]}")
+        except OSError:
+            pass  # it has ended meanwhile
+    return "\n".join(lines)
+
+
 class Console:
     """Something with a guest's serial port at its other end."""
 
@@ -55,7 +75,7 @@ class Console:
             self.tty.expect(pattern, timeout=timeout)
         except (pexpect.TIMEOUT, pexpect.EOF) as e:
             raise AssertionError(f"no {pattern!r} on the console ({type(e).__name__}) after:\n"
-                                 f"{self.tty.before}") from None
+                                 f"{self.tty.before}\n{state_of_the_lab()}") from None
         return self.tty.match
 
     def expect_exact(self, text, timeout=PATIENCE):
