@@ -10,8 +10,8 @@ from vm import TEST_INITRD, Terminal
 TIMES = int(os.environ.get("RESETS", "100"))
 CHUNK = 10  # times a command: no single one takes too long for anybody's patience
 
-# The disk's name and number may change while an old one is still open, and fio has been seen to unlink the node of a
-# disk that went away: so each uses a node of its own, made anew each time.
+# The disk's name and number may change while an old one is still open: so each uses a node of its own, made anew each
+# time.
 NODE = "node() {{ rm -f $1; mknod $1 b $(cat /sys/bus/virtio/devices/{device}/block/*/dev | tr : ' '); }}"
 # For ever: requests until the disk goes and they fail, and again with the next one. The first MiB is left alone.
 LOAD = ("load() { while [ ! -e /tmp/stop ]; do node /tmp/$1 && $1 /tmp/$1; usleep 50000; done >/tmp/log.$1 2>&1; }; "
