@@ -213,6 +213,11 @@ void disk_submit(struct disk *d, struct disk_request *r)
 	r->by_hand = r->buffered = false;
 	r->error = 0;
 	d->in_flight++;
+	if (r->op == DISK_FLUSH && d->flushing) {
+		disk_list_add(&d->flush_next, r);
+		return;
+	}
+	d->flushing |= r->op == DISK_FLUSH;
 	d->ops->submit(d, r);
 }
 
@@ -226,10 +231,32 @@ unsigned disk_reap(struct disk *d)
 	return d->in_flight > 0 ? d->ops->reap(d) : 0;
 }
 
+/*
+ * The next flush begins, for all that came while the last one ran: it began too early for them. *done: those for
+ * which the last one was.
+ */
+static void next_flush(struct disk *d, struct disk_list *done)
+{
+	struct disk_request *leader = disk_list_take(&d->flush_next);
+
+	disk_list_move(done, &d->flush_with);
+	disk_list_move(&d->flush_with, &d->flush_next);
+	d->flushing = leader != NULL;
+	if (leader)
+		d->ops->submit(d, leader);
+}
+
 void disk_finish(struct disk *d, struct disk_request *r)
 {
-	d->in_flight--;
-	r->done(r, r->error);
+	struct disk_list same = {0};
+	int error = r->error;
+
+	if (r->op == DISK_FLUSH)
+		next_flush(d, &same);
+	do { /* done() may submit the request again */
+		d->in_flight--;
+		r->done(r, error);
+	} while ((r = disk_list_take(&same)) != NULL);
 }
 
 void disk_drain(struct disk *d)

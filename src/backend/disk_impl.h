@@ -98,6 +98,11 @@ extern const struct disk_engine_ops disk_uring_ops, disk_threads_ops;
 
 struct overlay;
 
+/* A list of requests, first in first out. */
+struct disk_list {
+	struct disk_request *head, *tail;
+};
+
 struct disk {
 	struct disk_file file; /* with an overlay: its base */
 	uint64_t size;         /* bytes, a multiple of DISK_SECTOR */
@@ -109,6 +114,13 @@ struct disk {
 	const struct disk_engine_ops *ops;
 	void *engine;
 	unsigned in_flight;
+
+	/*
+	 * One flush at a time, for of two that run side by side Linux tells only one that a page was lost.
+	 * Those that come meanwhile wait in `next` and share one that begins later: `with` it.
+	 */
+	bool flushing;
+	struct disk_list flush_next, flush_with;
 
 	struct loop *loop;
 	void (*ready)(void *arg);
@@ -128,10 +140,6 @@ int disk_do(struct disk *d, struct disk_request *r);
 /* The same for a read of the disk. The caller's lock is held. */
 bool disk_read_now(struct disk *d, const struct disk_request *r);
 
-/* A list of requests, first in first out. */
-struct disk_list {
-	struct disk_request *head, *tail;
-};
 void disk_list_add(struct disk_list *l, struct disk_request *r);
 struct disk_request *disk_list_take(struct disk_list *l);
 /* All of `from` to the end of `to`. */

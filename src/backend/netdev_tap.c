@@ -40,6 +40,7 @@ struct tap {
 	char ifname[IFNAMSIZ];
 	unsigned attached;
 	bool uso;
+	struct log_limit log; /* for what a guest can bring about, by resets */
 };
 
 static struct tap *tap_of(struct netdev *n)
@@ -101,7 +102,8 @@ static void tap_set_features(struct netdev *n, uint64_t features)
 
 	/* Of the interface, not of a queue. It was asked for at the start, so it does not fail. */
 	if (ioctl(n->port[0].source.fd, TUNSETOFFLOAD, offloads(t, features)) < 0)
-		log_warn("%s: tap '%s': TUNSETOFFLOAD: %s", n->name, t->ifname, strerror(errno));
+		log_limited(&t->log, "%s: tap '%s': TUNSETOFFLOAD: %s", n->name, t->ifname,
+			    strerror(errno));
 }
 
 static int attach(struct tap *t, unsigned queue, bool on)
@@ -110,8 +112,8 @@ static int attach(struct tap *t, unsigned queue, bool on)
 
 	if (ioctl(t->base.port[queue].source.fd, TUNSETQUEUE, &r) == 0)
 		return 0;
-	log_warn("%s: tap '%s': queue %u: TUNSETQUEUE: %s", t->base.name, t->ifname, queue,
-		 strerror(errno));
+	log_limited(&t->log, "%s: tap '%s': queue %u: TUNSETQUEUE: %s", t->base.name, t->ifname,
+		    queue, strerror(errno));
 	return -1;
 }
 

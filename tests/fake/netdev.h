@@ -24,6 +24,7 @@ struct fake_netdev {
 	unsigned n_in, next_in, n_out;
 	bool full; /* sending is -EAGAIN */
 	int error; /* the next receive() fails with this, once */
+	int dead;  /* every receive() fails with this */
 	bool want_readable[8];
 	unsigned queues;
 	uint64_t accepted;
@@ -84,8 +85,8 @@ static inline ssize_t fake_netdev_receive(struct netdev *n, unsigned queue, cons
 	f->receives++;
 	f->last_queue = queue;
 	f->error = 0;
-	if (error)
-		return error;
+	if (error || f->dead)
+		return error ? error : f->dead;
 	if (f->next_in == f->n_in)
 		return -EAGAIN;
 	for (unsigned i = 0; i < n_iov && done < frame->len; i++) {

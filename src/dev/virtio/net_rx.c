@@ -108,7 +108,8 @@ static enum rx_step read_frame(struct net *net, struct net_rx *rx, unsigned pair
 
 	*end = (struct iovec){rx->spill, room};
 	n = netdev_receive(net->netdev, pair, &rx->iov[rx->iov_first], rx->n_iov + 1);
-	if (n == -EAGAIN)
+	/* After an error, too, the back end says when it is worth a try: one that is dead would fail for ever. */
+	if (n < 0)
 		return RX_IDLE;
 	if (n < NETDEV_HEADER + ETH_HLEN || n > NETDEV_MAX_FRAME)
 		return RX_GOT;

@@ -307,6 +307,39 @@ TEST(a_failed_sync_is_never_forgotten)
 		}
 }
 
+/*
+ * Linux tells one of two syncs that run side by side of a page that was lost, and the other that all is well: so
+ * there is never more than one.
+ */
+TEST(flushes_meanwhile_wait_for_the_next_sync_and_share_what_it_says)
+{
+	for
+		EACH_ENGINE(i)
+		{
+			struct fault f = {DISK_FLUSH, -EIO, 1, 1, 0};
+			struct pending flush[4];
+			struct rig g;
+
+			rig_init(&g, engines[i]);
+			rig_open(&g);
+			g.d->file.fault = inject;
+			g.d->file.fault_arg = &f;
+			for (unsigned n = 0; n < 4; n++)
+				rig_submit(&g, &flush[n], DISK_FLUSH, 0, NULL, 0);
+			CHECK_EQ(0, rig_wait(&g, &flush[0]));
+			for (unsigned n = 1; n < 4; n++)
+				CHECK_EQ(-EIO, rig_wait(&g, &flush[n]));
+			CHECK_EQ(2, f.seen);
+			CHECK_EQ(-EIO, rig_do(&g, DISK_FLUSH, 0, NULL, 0));
+			for (unsigned n = 0; n < 4; n++)
+				rig_submit(&g, &flush[n], DISK_FLUSH, 0, NULL, 0);
+			disk_drain(g.d);
+			for (unsigned n = 0; n < 4; n++)
+				CHECK_EQ(1, flush[n].done);
+			rig_fini(&g);
+		}
+}
+
 TEST(no_flush_syncs_nothing)
 {
 	for

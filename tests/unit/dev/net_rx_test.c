@@ -364,8 +364,26 @@ TEST(nonsense_from_the_back_end_is_no_frame)
 	fake_netdev_offer(r.back, 2, 60);
 	r.back->error = -EINVAL;
 	net_readable(&r, 0);
+	CHECK(r.back->want_readable[0]); /* there may be more */
+	net_readable(&r, 0);
 	CHECK_EQ(72, net_used(&r, RX));
 	CHECK_EQ(-1, net_used(&r, RX));
+	net_close(&r);
+}
+
+/* As a tap does whose interface was deleted. The loop would otherwise come back at once, for ever. */
+TEST(a_dead_back_end_is_asked_once_and_then_waited_for)
+{
+	struct net_rig r;
+
+	net_open(&r, plain, 0);
+	net_add_rx(&r, RX, 1526);
+	fake_kick(&r.f, RX);
+	r.back->dead = -EBADFD;
+	r.back->receives = 0;
+	fake_kick(&r.f, RX);
+	CHECK_EQ(1, r.back->receives);
+	CHECK(r.back->want_readable[0]);
 	net_close(&r);
 }
 
@@ -374,7 +392,6 @@ TEST(a_flood_is_served_in_portions)
 	struct net_rig r;
 
 	net_open(&r, (struct net_config){.fd = -1, .queue_size = 4}, 0);
-	r.back->error = -EINVAL;
 	for (unsigned i = 0; i < 4; i++)
 		net_add_rx(&r, RX, 1526);
 	for (unsigned i = 0; i < 20; i++)
