@@ -89,6 +89,28 @@ static inline uint64_t rdtsc(void)
 	return (uint64_t)hi << 32 | lo;
 }
 
+/* String instructions: where guests are interpreted in part, a loop over a page takes as long as a request. */
+static inline void mem_fill(void *at, uint8_t byte, uint64_t len)
+{
+	__asm__ volatile("rep stosb" : "+D"(at), "+c"(len) : "a"(byte) : "memory");
+}
+
+static inline void mem_copy(void *to, const void *from, uint64_t len)
+{
+	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(len) : : "memory");
+}
+
+static inline bool mem_same(const void *a, const void *b, uint64_t len)
+{
+	bool same;
+
+	__asm__ volatile("cmp %%al, %%al; repe cmpsb; sete %0"
+			 : "=q"(same), "+D"(a), "+S"(b), "+c"(len)
+			 :
+			 : "memory", "cc");
+	return same;
+}
+
 static inline void sti_hlt(void)
 {
 	__asm__ volatile("sti; hlt; cli" : : : "memory");

@@ -18,8 +18,7 @@ void *pool_alloc(unsigned len)
 	len = (len + 4095) & ~4095u;
 	CHECK(pool_used + len <= POOL_SIZE);
 	pool_used += len;
-	for (unsigned i = 0; i < len; i++)
-		((volatile uint8_t *)at)[i] = 0;
+	mem_fill(at, 0, len);
 	return at;
 }
 
@@ -289,21 +288,43 @@ bool vdev_negotiate(struct vdev *d, uint64_t features)
 	return vdev_status(d) == (S_ACKNOWLEDGE | S_DRIVER | S_FEATURES_OK);
 }
 
-bool vdev_start(struct vdev *d, uint64_t features, uint16_t size)
+uint16_t vdev_queues(const struct vdev *d)
 {
-	struct ring *r = &d->ring;
+	uint16_t n = 0;
 
-	if (!vdev_negotiate(d, features))
-		return false;
-	*r = (struct ring){.size = size, .packed = d->features & F_PACKED, .wrap = true};
+	for (;; n++) {
+		vdev_select(d, n);
+		if (vdev_queue_max(d) == 0)
+			return n;
+	}
+}
+
+bool vdev_add_ring(const struct vdev *d, struct ring *r, uint16_t queue, uint16_t size)
+{
+	mem_fill(r, 0, sizeof(*r));
+	r->size = size;
+	r->packed = d->features & F_PACKED;
+	r->wrap = r->fill_wrap = true;
 	r->desc = pool_alloc(16u * size);
 	r->avail = pool_alloc(6 + 2u * size);
 	r->used = pool_alloc(6 + 8u * size);
-	vdev_select(d, 0);
+	vdev_select(d, queue);
 	vdev_set_queue(d, size, (uint64_t)r->desc, (uint64_t)r->avail, (uint64_t)r->used);
 	vdev_enable(d);
-	vdev_set_status(d, S_ACKNOWLEDGE | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK);
 	return vdev_enabled(d) == 1;
+}
+
+void vdev_go(const struct vdev *d)
+{
+	vdev_set_status(d, S_ACKNOWLEDGE | S_DRIVER | S_FEATURES_OK | S_DRIVER_OK);
+}
+
+bool vdev_start(struct vdev *d, uint64_t features, uint16_t size)
+{
+	if (!vdev_negotiate(d, features) || !vdev_add_ring(d, &d->ring, 0, size))
+		return false;
+	vdev_go(d);
+	return true;
 }
 
 /* ---- rings ---- */

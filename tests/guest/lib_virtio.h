@@ -7,10 +7,13 @@
 
 #include "lib.h"
 
-#define VDEV_MAX   32
-#define VIRTIO_NET 1
-#define VIRTIO_BLK 2
-#define VIRTIO_RNG 4
+#define VDEV_MAX       32
+#define VIRTIO_NET     1
+#define VIRTIO_BLK     2
+#define VIRTIO_CONSOLE 3
+#define VIRTIO_RNG     4
+#define VIRTIO_BALLOON 5
+#define VIRTIO_VSOCK   19
 
 #define S_ACKNOWLEDGE 1
 #define S_DRIVER      2
@@ -50,7 +53,9 @@ struct ring {
 	volatile uint16_t *used;  /* flags, idx, then (id, len) in 32-bit words */
 	uint16_t seen;            /* used entries taken */
 	bool packed, wrap;
-	uint16_t at; /* packed: next slot to fill, and to look at */
+	uint16_t at;    /* next slot to fill; packed and by blk_request(): and to look at */
+	bool fill_wrap; /* packed: of the lap in which `at` is */
+	uint8_t count[RING_MAX]; /* packed: of each id, its descriptors */
 };
 
 struct vdev {
@@ -95,6 +100,12 @@ bool vdev_negotiate(struct vdev *d, uint64_t features);
 /* The rest, with one ring of `size` in d->ring as queue 0. */
 bool vdev_start(struct vdev *d, uint64_t features, uint16_t size);
 
+/* How many queues there are. */
+uint16_t vdev_queues(const struct vdev *d);
+/* Between vdev_negotiate() and vdev_go(): memory for a ring, as queue `queue`. False: it does not get enabled. */
+bool vdev_add_ring(const struct vdev *d, struct ring *r, uint16_t queue, uint16_t size);
+void vdev_go(const struct vdev *d); /* DRIVER_OK */
+
 /* Page-aligned, zeroed memory that is never given back but by vdev_pool_reset(). */
 void *pool_alloc(unsigned len);
 void pool_reset(void);
@@ -106,6 +117,15 @@ void ring_offer(struct ring *r, uint16_t head);
 /* A used entry within some seconds; false: none came. */
 bool ring_wait(struct ring *r, uint32_t *id, uint32_t *len);
 bool ring_poll(struct ring *r, uint32_t *id, uint32_t *len);
+
+/*
+ * Either kind of ring, also with many chains in flight: offers a chain of `n` descriptors, of which address, length and
+ * WRITE count; the caller sees to it that there is room. Its id. And takes the next used one, if there is one.
+ */
+uint16_t ring_add(struct ring *r, const struct desc *d, unsigned n);
+bool ring_take(struct ring *r, uint32_t *id, uint32_t *len);
+/* The same, within some seconds. */
+bool ring_take_soon(struct ring *r, uint32_t *id, uint32_t *len);
 
 /* A block request over the ring that was started: status byte, or -1 when it never came back. */
 int blk_request(struct vdev *d, uint32_t type, uint64_t sector, void *data, uint32_t len);

@@ -20,16 +20,21 @@ def disks(tmp_path):
     return ["--disk", str(paths[0]), "--disk", f"{paths[1]},readonly"]
 
 
+def verdicts(code, out, err):
+    """How many cases passed, were rejected, and do not apply; all others are told."""
+    bad = re.findall(r"^(?:FAIL|WEDGED).*", out, re.M)
+    counts = re.search(r"VERDICTS pass (\w+) reject (\w+) fail (\w+) wedged (\w+) skip (\w+)", out)
+    assert code == 0 and counts, (code, out.splitlines()[-3:], err)
+    assert not bad, bad
+    passed, rejected, _, _, skipped = (int(count, 16) for count in counts.groups())
+    return passed, rejected, skipped
+
+
 @pytest.mark.parametrize("transport", ["pci", "mmio"])
 def test_hostile_driver_harms_nobody_but_its_own_device(disks, transport):
     code, out, err = run("hostile", "--transport", transport, *disks, timeout=240)
-    lines = out.replace("\r", "").splitlines()
-    bad = [line for line in lines if line.startswith(("FAIL", "WEDGED"))]
-    counts = re.search(r"VERDICTS pass (\w+) reject (\w+) fail (\w+) wedged (\w+) skip (\w+)", out)
-    assert code == 0 and counts, (code, lines[-3:], err)
-    passed, rejected, _, _, skipped = (int(count, 16) for count in counts.groups())
+    passed, rejected, skipped = verdicts(code, out, err)
     print(f"-- hostile, {transport}: {passed} passed, {rejected} rejected, {skipped} do not apply")
-    assert not bad, bad
     assert passed + rejected >= 120
 
 
@@ -37,5 +42,25 @@ def test_hostile_driver_harms_nobody_but_its_own_device(disks, transport):
 def test_hostile_driver_and_other_engines(disks, engine, features):
     disks[1] += f",engine={engine}{features}"
     code, out, err = run("hostile", *disks, timeout=240)
-    assert code == 0 and "VERDICTS" in out, (code, err)
-    assert not re.findall(r"^(?:FAIL|WEDGED).*", out, re.M)
+    verdicts(code, out, err)
+
+
+# What a device is asked for by, and how many cases there are at least: some forty for each queue.
+DEVICES = {
+    "rng": (["--rng"], 45),
+    "balloon": (["--balloon", "0,stats=1,reporting"], 220),
+    "console": (["--console", "none", "--console", "none,name=port"], 270),
+    "vsock": (["--vsock", "cid=3,socket={}/vsock"], 140),
+    "net": (["--net", "user,packed"], 290),
+}
+
+
+@pytest.mark.parametrize("transport", ["pci", "mmio"])
+@pytest.mark.parametrize("device", DEVICES)
+def test_hostile_driver_of_any_device(disks, tmp_path, device, transport):
+    options, least = DEVICES[device]
+    options = [word.format(tmp_path) for word in options]
+    code, out, err = run("hostile", "--transport", transport, *disks, *options, timeout=300)
+    passed, rejected, skipped = verdicts(code, out, err)
+    print(f"-- hostile {device}, {transport}: {passed} passed, {rejected} rejected, {skipped} do not apply")
+    assert passed + rejected >= least
