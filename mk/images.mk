@@ -37,6 +37,14 @@ $(IMAGES)/%/initrd.img: $(IMAGES)/%/kernel.ok images/mkinitrd images/modules.sh 
 	@echo '  INITRD  $@'
 	@images/mkinitrd $(@D)/kernel $@
 
+# The guest of the lab's tests: the same, and tools of this system (fio, iperf3, e2fsprogs and more).
+$(IMAGES)/tools.img: images/mktools | $(BUILD)/deps-build.ok $(BUILD)/deps-images.ok $(BUILD)/deps-test.ok
+	@echo '  INITRD  $@'
+	@images/mktools $@
+
+$(IMAGES)/test-initrd.img: $(IMAGES)/initrd.img $(IMAGES)/tools.img
+	@cat $^ >$@.tmp && mv $@.tmp $@
+
 ## make run_disk    boot Debian from a disk image with a network (root/root); what is written there stays
 .PHONY: run_disk
 run_disk: $(BUILD)/toyvmm images $(BUILD)/disk/debian.img

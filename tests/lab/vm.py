@@ -12,6 +12,7 @@ TOYVMM = os.path.join(BUILD, "toyvmm")
 ELF = os.path.join(BUILD, "images", "vmlinux")
 BZIMAGE = os.path.join(BUILD, "images", "vmlinuz")
 INITRD = os.path.join(BUILD, "images", "initrd.img")
+TEST_INITRD = os.path.join(BUILD, "images", "test-initrd.img")  # with fio, iperf3, socat, ethtool, mkfs.ext4, e2fsck
 
 PATIENCE = int(os.environ.get("PATIENCE", "120"))  # seconds for a thing to happen, never waited for: the lab is slow
 PROMPT = "root@toyvmm:~# "
