@@ -80,7 +80,7 @@ def test_login_on_the_virtio_console(vm):
 
 
 def port(vm):
-    return "/dev/" + vm.ok("cd /sys/class/virtio-ports; grep -l org.toyvmm.data */name").split("/")[0]
+    return "/dev/" + vm.ok("grep -l org.toyvmm.data /sys/class/virtio-ports/*/name").split("/")[4]
 
 
 def test_named_port_carries_bytes_both_ways(vm):
@@ -143,7 +143,7 @@ def test_balloon_takes_what_was_asked_for(vm):
 
 def test_freed_memory_goes_back_to_the_host(vm):
     """Free page reporting: what a file in memory took is the host's again once the file is gone."""
-    vm.ok("head -c 200M /dev/zero >/tmp/large")
+    vm.ok("dd if=/dev/zero of=/tmp/large bs=1M count=200 2>/dev/null")
     full = resident(vm)
     vm.ok("rm /tmp/large")
     wait_for(lambda: resident(vm) < full - 120, f"{resident(vm):.0f} of {full:.0f} MiB stay")
@@ -152,7 +152,8 @@ def test_freed_memory_goes_back_to_the_host(vm):
 def test_console_on_this_terminal_follows_its_size():
     with Terminal("--console", "stdio", initrd=TEST_INITRD, cmdline="console=hvc0", size=(30, 100)) as vm:
         vm.shell()
-        assert vm.ok("tty; stty size").split() == ["/dev/hvc0", "30", "100"]
+        assert vm.ok("tty") == "/dev/hvc0"
+        wait_for(lambda: vm.run("stty size")[0].strip() == "30 100", "the size does not arrive")
         vm.tty.setwinsize(50, 132)
         wait_for(lambda: vm.ok("stty size") == "50 132", "the new size does not arrive")
         vm.send("poweroff\r")
@@ -173,7 +174,7 @@ def test_memory_runs_out_with_a_balloon(transport):
     """deflate-on-oom: the balloon gives way, the guest lives."""
     with Terminal("--transport", transport, "--balloon", "128M,deflate-on-oom", initrd=TEST_INITRD, memory="384M") as vm:
         vm.shell()
-        vm.run("head -c 300M /dev/zero >/tmp/much")
+        vm.run("dd if=/dev/zero of=/tmp/much bs=1M count=300")
         assert vm.ok("echo alive") == "alive"
         vm.send("poweroff -f\r")
         assert vm.end() == 0

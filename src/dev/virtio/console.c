@@ -42,6 +42,19 @@ static void put(struct console_port *p, const uint8_t *data, size_t n)
 		con->tap(con->tap_arg, data[i]);
 }
 
+/*
+ * A driver without MULTIPORT looks at the size only when it is told of a change (Linux: config_work_handler()), and
+ * Linux must not be told before it has its port. Once it sends, it has.
+ */
+static void port_is_there(struct console *con)
+{
+	if (con->has_port || console_multiport(con))
+		return;
+	con->has_port = true;
+	if (con->config.cols)
+		virtio_config_changed(&con->base);
+}
+
 /* Goes on with p->request. False: not finished, for the budget is spent or the reader is slow. */
 static bool send_some(struct console_port *p, size_t *budget)
 {
@@ -55,6 +68,7 @@ static bool send_some(struct console_port *p, size_t *budget)
 		n = vq_copy_out(&p->request, p->sent, data, MIN(sizeof(data), *budget));
 		put(p, data, n);
 		p->sent += n;
+		port_is_there(p->console);
 		*budget -= n;
 	}
 	return true;
@@ -187,14 +201,15 @@ static void console_kick(struct virtio_dev *dev, unsigned queue)
 
 	if (queue > 1 && !console_multiport(con))
 		return;
-	if (queue == CONTROL_RECEIVEQ)
+	if (queue == CONTROL_RECEIVEQ) {
 		console_control_flush(con);
-	else if (queue == CONTROL_TRANSMITQ)
+	} else if (queue == CONTROL_TRANSMITQ) {
 		console_control_transmitted(con);
-	else if (queue & 1)
+	} else if (queue & 1) {
 		transmit(port_of(con, queue));
-	else
+	} else {
 		console_receive(port_of(con, queue));
+	}
 }
 
 /* 5.3.5: a byte written to emerg_wr goes out at any time, with no driver at all. */
@@ -218,6 +233,7 @@ static void console_reset(struct virtio_dev *dev)
 		p->sending = p->added = p->ready = p->open = false;
 		p->tell = 0;
 	}
+	con->has_port = false;
 }
 
 static void report_losses(const struct console_port *p)
@@ -271,7 +287,9 @@ void console_resized(struct virtio_dev *dev, unsigned cols, unsigned rows)
 	if (c != con->config.cols || r != con->config.rows) {
 		con->config.cols = c;
 		con->config.rows = r;
-		virtio_config_changed(dev); /* all that a driver without MULTIPORT looks at */
+		if (con->has_port || console_multiport(con))
+			virtio_config_changed(
+				dev); /* all that a driver without MULTIPORT looks at */
 		if (p->ready && p->is_console)
 			p->tell |= TELL_RESIZE;
 		console_control_flush(con);

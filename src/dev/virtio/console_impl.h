@@ -46,6 +46,7 @@ struct console_port {
 struct console {
 	struct virtio_dev base;
 	struct virtio_console_config config;
+	bool has_port; /* without MULTIPORT: the driver has sent something, so it has its port */
 	unsigned n_ports;
 	struct console_port port[CONSOLE_PORTS_MAX];
 	void (*tap)(void *arg, uint8_t byte); /* of port 0, or NULL */

@@ -342,11 +342,26 @@ TEST(with_event_idx_the_driver_is_asked_to_ring_for_the_next_buffer)
 
 /* ---- size and features ---- */
 
+TEST(first_size_is_told_once_the_driver_has_its_port)
+{
+	struct rig r;
+
+	setup(&r);
+	console_resized(r.f.dev, 132, 43);
+	CHECK_EQ(0, r.f.config_interrupts); /* Linux would follow a null pointer */
+	send(&r, TX0, "x", 1);
+	CHECK_EQ(1, r.f.config_interrupts);
+	send(&r, TX0, "y", 1);
+	CHECK_EQ(1, r.f.config_interrupts);
+	rig_fini(&r);
+}
+
 TEST(a_resized_terminal_is_told_by_the_configuration)
 {
 	struct rig r;
 
 	setup(&r);
+	send(&r, TX0, "x", 1); /* the driver has its port */
 	CHECK_EQ(0, r.f.config_interrupts);
 	console_resized(r.f.dev, 132, 43);
 	CHECK_EQ(132, config16(&r, 0));
