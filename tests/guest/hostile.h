@@ -77,6 +77,8 @@ bool subject_start(struct subject *s, uint64_t without, int but);
 bool subject_works(struct subject *s, uint64_t without);
 /* Does the driver give it memory by this queue to write into? */
 bool subject_receives(const struct subject *s, unsigned queue);
+/* A frame that is answered. */
+void subject_ask_net(struct subject *s);
 /* After a case: REJECT, PASS, or what is wrong. */
 enum verdict subject_judge(struct subject *s);
 /* `len` bytes of subject_data by queue `queue`, and `answer` bytes for it to write; rings the doorbell. */

@@ -22,6 +22,33 @@ static bool answered(struct subject *s, unsigned queue)
 	return ring_take_soon(&s->q[queue], &id, &len);
 }
 
+/*
+ * Buffers of `len` bytes, all at NARROW, for queue `queue` to fill; what `send` makes the device say does not reach
+ * beyond them, nor do the lengths that it tells.
+ */
+#define NARROW 0x4000
+
+static enum verdict narrow(struct subject *s, unsigned queue, uint32_t len,
+			   void (*send)(struct subject *s))
+{
+	struct desc d = {(uint64_t)subject_data + NARROW, len, DESC_WRITE, 0};
+	const uint8_t *after = subject_data + NARROW + len;
+	uint32_t id, written;
+
+	mem_fill(subject_data + NARROW, 0xc5, 0x1000);
+	for (unsigned i = 0; i < HOSTILE_SIZE; i++)
+		ring_add(&s->q[queue], &d, 1);
+	vdev_kick(s->d, (uint16_t)queue);
+	send(s);
+	if (!ring_take_soon(&s->q[queue], &id, &written))
+		return WEDGED;
+	do
+		if (written > len)
+			return FAIL;
+	while (ring_take(&s->q[queue], &id, &written));
+	return *after == 0xc5 && mem_same(after, after + 1, 0xf00) ? subject_judge(s) : FAIL;
+}
+
 /* ---- network ---- */
 
 /* All commands of class a and `b` bytes of ones. The answers are for the device to choose; that there is one is not. */
@@ -66,15 +93,10 @@ static enum verdict net_frame(struct subject *s, uint64_t a, uint64_t b)
 }
 
 /* Receive buffers of a bytes each while answers come. */
-static enum verdict net_small_buffers(struct subject *s, uint64_t a, uint64_t b)
+static enum verdict net_narrow(struct subject *s, uint64_t a, uint64_t b)
 {
-	struct desc d = {(uint64_t)subject_data, (uint32_t)a, DESC_WRITE, 0};
-
 	(void)b;
-	for (unsigned i = 0; i < HOSTILE_SIZE; i++)
-		ring_add(&s->q[0], &d, 1);
-	vdev_kick(s->d, 0);
-	return subject_judge(s);
+	return narrow(s, 0, (uint32_t)a, subject_ask_net);
 }
 
 static const struct subject_case net_commands[] = {
@@ -106,10 +128,10 @@ static const struct subject_case net_commands[] = {
 	{"frame of 1526 ones", net_frame, 1526, 0xff},
 	{"frame of 65535 bytes", net_frame, 65535, 0x45},
 	{"frame of 64 KiB", net_frame, 65536, 0},
-	{"receive buffers of a byte", net_small_buffers, 1, 0},
-	{"receive buffers of 11 bytes", net_small_buffers, 11, 0},
-	{"receive buffers of 12 bytes", net_small_buffers, 12, 0},
-	{"receive buffers of 13 bytes", net_small_buffers, 13, 0},
+	{"receive buffers of a byte", net_narrow, 1, 0},
+	{"receive buffers of 11 bytes", net_narrow, 11, 0},
+	{"receive buffers of 12 bytes", net_narrow, 12, 0},
+	{"receive buffers of 13 bytes", net_narrow, 13, 0},
 	{0},
 };
 
@@ -131,21 +153,19 @@ static enum verdict console_control(struct subject *s, uint64_t a, uint64_t b)
 	return subject_judge(s);
 }
 
-/* Everything is announced again and again, and there are only buffers of a bytes. */
-static enum verdict console_narrow(struct subject *s, uint64_t a, uint64_t b)
+static void console_ready(struct subject *s)
 {
-	struct desc d = {(uint64_t)subject_data + 4096, (uint32_t)a, DESC_WRITE, 0};
-
-	(void)b;
-	if (s->n < 4)
-		return SKIP;
-	for (unsigned i = 0; i < HOSTILE_SIZE; i++)
-		ring_add(&s->q[2], &d, 1);
-	vdev_kick(s->d, 2);
-	put(4, 0, 4); /* DEVICE_READY */
+	put(0, 0, 4);
+	put(4, 0, 2); /* DEVICE_READY */
 	put(6, 1, 2);
 	subject_send(s, 3, 8, 0);
-	return answered(s, 3) ? subject_judge(s) : WEDGED;
+}
+
+/* What there is is announced, and there are only buffers of a bytes. */
+static enum verdict console_narrow(struct subject *s, uint64_t a, uint64_t b)
+{
+	(void)b;
+	return s->n < 4 ? SKIP : narrow(s, 2, (uint32_t)a, console_ready);
 }
 
 static enum verdict console_emergency(struct subject *s, uint64_t a, uint64_t b)
@@ -168,6 +188,7 @@ static const struct subject_case console_commands[] = {
 	{"event 65535", console_control, 0xffff, 0},
 	{"event 65535 of port 2^32-1", console_control, 0xffff, 0xffffffff},
 	{"control buffers of a byte", console_narrow, 1, 0},
+	{"control buffers of 7 bytes", console_narrow, 7, 0},
 	{"control buffers of 8 bytes", console_narrow, 8, 0},
 	{"10000 emergency writes", console_emergency, 10000, 0},
 	{0},
@@ -179,7 +200,7 @@ static const struct subject_case console_commands[] = {
 
 static void vsock_header(struct subject *s, unsigned op, uint32_t len)
 {
-	set_all(0);
+	mem_fill(subject_data, 0, HEADER);
 	put(0, vdev_config64(s->d, 0), 8);
 	put(8, 2, 8);
 	put(16, 1024, 4);
@@ -231,6 +252,22 @@ static enum verdict vsock_unanswered(struct subject *s, uint64_t a, uint64_t b)
 	return subject_judge(s);
 }
 
+static void vsock_refused(struct subject *s)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		vsock_header(s, 5, 0);
+		subject_send(s, 1, HEADER, 0);
+		if (!answered(s, 1))
+			return;
+	}
+}
+
+static enum verdict vsock_narrow(struct subject *s, uint64_t a, uint64_t b)
+{
+	(void)b;
+	return narrow(s, 0, (uint32_t)a, vsock_refused);
+}
+
 static const struct subject_case vsock_commands[] = {
 	{"all operations without a connection", vsock_packets, 0, 0},
 	{"a foreign source", vsock_packets, 0, 1},
@@ -248,6 +285,10 @@ static const struct subject_case vsock_commands[] = {
 	{"payload longer than it says", vsock_length, HEADER + 4000, 10},
 	{"half a header", vsock_length, 22, 0},
 	{"a header without its last byte", vsock_length, HEADER - 1, 0},
+	{"receive buffers of a byte", vsock_narrow, 1, 0},
+	{"receive buffers of a header less a byte", vsock_narrow, HEADER - 1, 0},
+	{"receive buffers of a header", vsock_narrow, HEADER, 0},
+	{"receive buffers of a header and a byte", vsock_narrow, HEADER + 1, 0},
 	{"100 refusals and no buffer for them", vsock_unanswered, 100, 0},
 	{0},
 };

@@ -87,21 +87,27 @@ static void put(unsigned at, uint64_t value, unsigned len)
 		subject_data[at + i] = (uint8_t)(value >> (8 * i));
 }
 
-/* Asks who has 10.0.2.2, libslirp's address, and waits for the answer. */
-static bool net_works(struct subject *s)
+/* Asks who has 10.0.2.2, libslirp's address. */
+void subject_ask_net(struct subject *s)
 {
 	static const uint8_t arp[FRAME_LEN] = {
 		0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0,  0, 0, 0,  1, 8, 6, 0, 1, 8, 0,  6, 4, 0,
 		1,    2,    0,    0,    0,    0,    1, 10, 0, 2, 15, 0, 0, 0, 0, 0, 0, 10, 0, 2, 2,
 	};
-	struct desc rx = {(uint64_t)subject_data + 0x8000, 2048, DESC_WRITE, 0};
-	uint32_t id, len;
 
 	mem_fill(subject_data, 0, NET_HEADER);
 	mem_copy(subject_data + NET_HEADER, arp, FRAME_LEN);
+	subject_send(s, 1, NET_HEADER + FRAME_LEN, 0);
+}
+
+static bool net_works(struct subject *s)
+{
+	struct desc rx = {(uint64_t)subject_data + 0x8000, 2048, DESC_WRITE, 0};
+	uint32_t id, len;
+
 	ring_add(&s->q[0], &rx, 1);
 	vdev_kick(s->d, 0);
-	subject_send(s, 1, NET_HEADER + FRAME_LEN, 0);
+	subject_ask_net(s);
 	return ring_take_soon(&s->q[1], &id, &len) && ring_take_soon(&s->q[0], &id, &len) &&
 	       len >= NET_HEADER + FRAME_LEN;
 }

@@ -8,6 +8,7 @@
 #define IOAPIC 0xfec00000ULL
 
 volatile uint32_t guest_irq_count[256];
+volatile uint8_t guest_irq_cpu[256];
 void (*guest_irq_handler)(unsigned vector);
 
 void guest_poweroff(void)
@@ -92,6 +93,7 @@ void guest_interrupt(unsigned vector, uint64_t error, uint64_t rip)
 		guest_print("\n");
 		guest_poweroff();
 	}
+	guest_irq_cpu[vector] = (uint8_t)guest_cpu();
 	guest_irq_count[vector]++;
 	if (guest_irq_handler)
 		guest_irq_handler(vector);
@@ -126,10 +128,57 @@ void guest_interrupts_on(void)
 	mmio_write32(LAPIC + 0xf0, 0x1ff); /* LAPIC enabled, spurious vector 0xff */
 }
 
-void guest_route(unsigned pin)
+static void route(unsigned pin, uint32_t low)
 {
 	mmio_write32(IOAPIC, 0x10 + 2 * pin);
-	mmio_write32(IOAPIC + 0x10, VECTOR_IRQ + pin);
+	mmio_write32(IOAPIC + 0x10, low);
 	mmio_write32(IOAPIC, 0x11 + 2 * pin);
-	mmio_write32(IOAPIC + 0x10, mmio_read32(LAPIC + 0x20) & 0xff000000);
+	mmio_write32(IOAPIC + 0x10, guest_cpu() << 24);
+}
+
+void guest_route(unsigned pin)
+{
+	route(pin, VECTOR_IRQ + pin);
+}
+
+void guest_route_level(unsigned pin)
+{
+	route(pin, 0xa000 | (VECTOR_IRQ + pin)); /* level, active low */
+}
+
+void guest_unroute(unsigned pin)
+{
+	route(pin, 0x10000);
+}
+
+unsigned guest_cpu(void)
+{
+	return mmio_read32(LAPIC + 0x20) >> 24;
+}
+
+#define AP_START 0x8000ULL
+#define AP_STACK 4096
+
+extern const uint8_t ap_start[], ap_start_end[], ap_cr3[], ap_stack[], ap_entry[];
+
+static void set_ap(const uint8_t *label, uint64_t value)
+{
+	*(volatile uint64_t *)(AP_START + (uint64_t)(label - ap_start)) = value;
+}
+
+void guest_start_cpu(unsigned id, void (*fn)(void))
+{
+	static uint8_t stack[AP_STACK] __attribute__((aligned(16)));
+	uint64_t cr3;
+
+	__asm__ volatile("mov %%cr3, %0" : "=r"(cr3));
+	mem_copy((void *)AP_START, ap_start, (uint64_t)(ap_start_end - ap_start));
+	set_ap(ap_cr3, cr3);
+	set_ap(ap_stack, (uint64_t)stack + AP_STACK);
+	set_ap(ap_entry, (uint64_t)fn);
+	mmio_write32(LAPIC + 0xf0, 0x1ff);
+	mmio_write32(LAPIC + 0x310, id << 24);
+	mmio_write32(LAPIC + 0x300, 0x4500); /* INIT */
+	mmio_write32(LAPIC + 0x310, id << 24);
+	mmio_write32(LAPIC + 0x300, 0x4600 | AP_START >> 12); /* start-up */
 }

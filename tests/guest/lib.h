@@ -27,10 +27,17 @@ void guest_check_eq(uint64_t a, uint64_t b, const char *text, int line);
 
 /* Interrupts: own IDT, LAPIC on. Each interrupt counts in guest_irq_count[vector] and is acknowledged. */
 extern volatile uint32_t guest_irq_count[256];
+extern volatile uint8_t guest_irq_cpu[256]; /* that took it last */
 extern void (*guest_irq_handler)(unsigned vector);
 void guest_interrupts_on(void);
-/* Routes IOAPIC pin to vector VECTOR_IRQ + pin on this CPU, edge-triggered. */
+/* Routes IOAPIC pin to vector VECTOR_IRQ + pin on this CPU, edge-triggered; or level-triggered, as PCI's are. */
 void guest_route(unsigned pin);
+void guest_route_level(unsigned pin);
+void guest_unroute(unsigned pin); /* masked */
+/* The number of the processor that asks: of its LAPIC. */
+unsigned guest_cpu(void);
+/* Starts processor `id` in fn(), with a small stack of its own; it sleeps when fn() returns. One at a time. */
+void guest_start_cpu(unsigned id, void (*fn)(void));
 
 static inline void outb(uint16_t port, uint8_t v)
 {

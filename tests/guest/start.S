@@ -106,6 +106,51 @@ vector_common:
 	add	$16, %rsp
 	iretq
 
+/*
+ * Where another processor starts: copied to AP_START (lib_smp.c), it begins there in real mode and goes to long mode
+ * with the first one's page tables.
+ */
+#define AP_START	0x8000
+#define AT(label)	(label - ap_start)
+	.globl	ap_start, ap_start_end, ap_cr3, ap_stack, ap_entry
+	.code16
+ap_start:
+	cli
+	mov	%cs, %ax
+	mov	%ax, %ds
+	mov	AT(ap_cr3), %eax
+	mov	%eax, %cr3
+	mov	%cr4, %eax
+	or	$0x20, %eax		/* PAE */
+	mov	%eax, %cr4
+	mov	$0xc0000080, %ecx	/* EFER.LME */
+	rdmsr
+	or	$0x100, %eax
+	wrmsr
+	lgdtl	AT(ap_gdt)
+	mov	%cr0, %eax
+	or	$0x80000001, %eax	/* PG, PE */
+	mov	%eax, %cr0
+	ljmpl	$8, $(AP_START + AT(1f))
+	.code64
+1:	mov	$0x10, %eax
+	mov	%eax, %ds
+	mov	%eax, %es
+	mov	%eax, %ss
+	mov	ap_stack(%rip), %rsp
+	call	*ap_entry(%rip)
+2:	hlt
+	jmp	2b
+	.balign	8
+ap_cr3:	.quad	0
+ap_stack:
+	.quad	0
+ap_entry:
+	.quad	0
+ap_gdt:	.word	gdt_pointer - gdt - 1
+	.long	gdt
+ap_start_end:
+
 	.globl	gdt_pointer
 	.balign	8
 gdt:	.quad	0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00cf9b000000ffff

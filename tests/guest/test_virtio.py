@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Virtio devices under bare-metal drivers, on both transports: good ones, and the hostile suite."""
+import os
 import re
 import struct
+import subprocess
+import threading
 
 import pytest
 
-from test_guests import run
+from test_guests import BUILD, TOYVMM, run
 
 SECTORS = 2048
 
@@ -18,6 +21,26 @@ def disks(tmp_path):
     for path in paths:
         path.write_bytes(image)
     return ["--disk", str(paths[0]), "--disk", f"{paths[1]},readonly"]
+
+
+@pytest.mark.parametrize("transport", ["pci", "mmio"])
+@pytest.mark.parametrize("words", ["", ",packed", ",engine=threads"])
+def test_driver_is_told_by_the_right_interrupts(disks, transport, words):
+    """MSI-X, masks, INTx, the line of virtio-mmio, suppression; and that the disk grows, when it asks for that."""
+    path = disks[1]
+    command = [TOYVMM, "run", "--quiet", "--kernel", f"{BUILD}/guest/virtio.elf", "--memory", "64M", "--cpus", "2",
+               "--transport", transport, "--disk", f"{path},queues=4{words}"]
+    said = []
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as vmm:
+        patience = threading.Timer(120, vmm.kill)
+        patience.start()
+        for line in vmm.stdout:
+            said.append(line.strip())
+            if said[-1] == "RESIZE":
+                os.truncate(path, os.path.getsize(path) + 8 * 512)
+                os.close(os.open(path, os.O_WRONLY))  # closing it is what others are told of
+    patience.cancel()
+    assert vmm.returncode == 0 and said[-1] == "PASS", said
 
 
 def verdicts(code, out, err):
