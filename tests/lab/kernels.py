@@ -35,7 +35,7 @@ def use_devices(vm):
     vm.ok("head -c 8000000 /dev/urandom >/tmp/data; dd if=/tmp/data of=/dev/vda bs=100k conv=fsync")
     vm.ok("echo 3 >/proc/sys/vm/drop_caches")
     assert vm.ok("head -c 8000000 /dev/vda | cmp - /tmp/data && echo same") == "same"
-    vm.ok("i=0; until ip addr show dev eth0 | grep -q 10.0.2.15; do sleep 0.2; i=$((i+1)); [ $i -lt 100 ] || exit 1; done")
+    vm.ok("for i in $(seq 100); do ip addr show dev eth0 | grep -q 10.0.2.15 && break; sleep 0.2; done; ip addr show dev eth0 | grep 10.0.2.15")
     assert vm.ok("ping -c 3 -q 10.0.2.2 | grep -o '[0-9]* packets received'") == "3 packets received"
 
 
