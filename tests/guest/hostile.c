@@ -22,18 +22,18 @@ bool hostile_recovers(struct hostile *h, uint64_t features)
 
 /*
  * One thread serves all devices in turn, so when the witness has answered twice, the disk's doorbell has been
- * looked at; only a request that went to the host's kernel may still be under way.
+ * looked at; only a request that went to the host's kernel, or to another thread, may still be under way.
  */
 enum outcome hostile_outcome(struct hostile *h, uint32_t *id, uint32_t *len)
 {
-	for (unsigned i = 0; i < 8; i++) {
+	uint64_t end = deadline();
+
+	do {
 		if (ring_poll(&h->disk->ring, id, len))
 			return ANSWERED;
 		if (vdev_status(h->disk) & S_NEEDS_RESET)
 			return NEEDS_RESET;
-		if (!hostile_witness(h))
-			return NOTHING;
-	}
+	} while (hostile_witness(h) && !passed(end));
 	return NOTHING;
 }
 
