@@ -91,9 +91,12 @@ class Console:
         self.send(f"{password}\r")
 
     def shell(self):
-        """Logs in, up to the prompt."""
+        """Logs in, up to the prompt. A login that timed out is tried once more, and said: docs/testing.md."""
         self.log_in()
-        self.expect_exact(PROMPT)
+        if self.expect(f"({re.escape(PROMPT)}|Login timed out)")[1] != PROMPT:
+            print("\n-- the login timed out: what was typed did not arrive. Once more")
+            self.log_in()
+            self.expect_exact(PROMPT)
         return self
 
     def run(self, line, timeout=PATIENCE):
