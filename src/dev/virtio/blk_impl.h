@@ -46,7 +46,7 @@ struct blk {
 	struct blk_queue *queue;
 	unsigned n_queues, iov_max;
 	uint64_t completed; /* a bit a queue: something was pushed since the last interrupt */
-	bool dropping;      /* reset: what completes is not told to anybody */
+	bool dropping; /* reset: what completes is not told to anybody, and the loop does not reap */
 	char id[VIRTIO_BLK_ID_BYTES];
 	const char *name; /* for messages */
 	struct log_limit log;
