@@ -166,6 +166,13 @@ void virtio_broken(struct virtio_dev *dev, const char *why)
 
 /* ---- for transports ---- */
 
+void virtio_attach(struct virtio_dev *dev, struct virtio_transport transport)
+{
+	pthread_mutex_lock(&dev->lock);
+	dev->transport = transport;
+	pthread_mutex_unlock(&dev->lock);
+}
+
 uint32_t virtio_offered(struct virtio_dev *dev, uint32_t select)
 {
 	return select < 2 ? (uint32_t)(dev->offered >> (32 * select)) : 0;

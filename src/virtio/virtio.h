@@ -135,6 +135,7 @@ void virtio_broken(struct virtio_dev *dev, const char *why);
 
 /* ---- for transports; the lock is taken inside ---- */
 
+void virtio_attach(struct virtio_dev *dev, struct virtio_transport transport); /* all zeros: none */
 uint32_t virtio_offered(struct virtio_dev *dev,
 			uint32_t select); /* 32 bits of the offer; 0 beyond bit 63 */
 uint32_t virtio_accepted(struct virtio_dev *dev, uint32_t select);
