@@ -42,6 +42,8 @@ void signals_init(void)
 		sigaction(faults[i], &fault, NULL);
 	sigaction(SIGTSTP, &stop, NULL);
 	sigaction(SIGCONT, &resume, NULL);
+	signal(SIGCHLD,
+	       SIG_DFL); /* where it is ignored, inherited so, a process ends unseen and its id is reused */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file at the limit of ulimit -f: EFBIG of write(2) */
 }
