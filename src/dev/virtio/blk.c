@@ -95,15 +95,20 @@ static void on_resume(void *arg)
 	pthread_mutex_unlock(&blk->base.lock);
 }
 
+void blk_rescan(struct blk *blk)
+{
+	if (!disk_rescan(blk->disk))
+		return;
+	blk->config.capacity = disk_size(blk->disk) / DISK_SECTOR;
+	virtio_config_changed(&blk->base);
+}
+
 static void on_changed(void *arg)
 {
 	struct blk *blk = arg;
 
 	pthread_mutex_lock(&blk->base.lock);
-	if (disk_rescan(blk->disk)) {
-		blk->config.capacity = disk_size(blk->disk) / DISK_SECTOR;
-		virtio_config_changed(&blk->base);
-	}
+	blk_rescan(blk);
 	pthread_mutex_unlock(&blk->base.lock);
 }
 

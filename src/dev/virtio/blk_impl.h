@@ -54,5 +54,7 @@ struct blk {
 
 /* Serves a queue, starts what was found, and reaps what is finished. Lock held. */
 void blk_serve(struct blk *blk, unsigned queue);
+/* Looks at the image's size again, and tells the driver if it is another. Lock held. */
+void blk_rescan(struct blk *blk);
 /* Reaps, starts what follows from that, interrupts. Lock held. */
 void blk_reap(struct blk *blk);

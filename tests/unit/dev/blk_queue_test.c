@@ -394,6 +394,25 @@ TEST(a_reset_forgets_what_the_limit_held_back)
 
 /* ---- size changes ---- */
 
+/* truncate(2) by path opens nothing, so nothing is closed: the next flush finds it. */
+TEST(a_size_that_nobody_tells_of_is_found_by_the_next_flush)
+{
+	uint64_t capacity;
+	struct rig g;
+
+	rig_start(&g);
+	CHECK_EQ(0, truncate(g.image, 2 * DISK_LEN));
+	while (fake_turn(&g.f, 0))
+		;
+	CHECK_EQ(0, g.f.config_interrupts);
+	CHECK_EQ(VIRTIO_BLK_S_OK, request(&g, VIRTIO_BLK_T_FLUSH, 0, 0, false, NULL));
+	CHECK_EQ(1, g.f.config_interrupts);
+	virtio_config_read(g.dev, 0, &capacity, sizeof(capacity));
+	CHECK_EQ(2 * SECTORS, capacity);
+	CHECK_EQ(VIRTIO_BLK_S_OK, request(&g, VIRTIO_BLK_T_IN, 2 * SECTORS - 1, 512, true, NULL));
+	rig_fini(&g);
+}
+
 TEST(a_larger_image_is_told_to_the_driver)
 {
 	uint64_t capacity;
