@@ -307,7 +307,9 @@ TEST(the_loop_does_not_wait_for_a_reset_that_waits_for_the_disk)
 		blk_of(&g)->limit.resume(blk_of(&g));
 		d->changed(d->changed_arg);
 	}
+	pthread_mutex_lock(&g.dev->lock);
 	CHECK(d->in_flight > 0);
+	pthread_mutex_unlock(&g.dev->lock);
 	close(end[1]);
 	for (unsigned i = 0; i < 2; i++)
 		pthread_join(thread[i], NULL);
