@@ -45,6 +45,15 @@ $(IMAGES)/tools.img: images/mktools | $(BUILD)/deps-build.ok $(BUILD)/deps-image
 $(IMAGES)/test-initrd.img: $(IMAGES)/initrd.img $(IMAGES)/tools.img
 	@cat $^ >$@.tmp && mv $@.tmp $@
 
+# A guest that is given real devices: the cloud kernel above knows no e1000e, so this is for the kernel that the lab's
+# outer machine has, $(BUILD)/lab/vmlinux.
+$(IMAGES)/hardware.img: $(BUILD)/lab/default/kernel.ok images/mkinitrd images/modules.sh $(ROOTFS) | $(BUILD)/deps-images.ok
+	@echo '  INITRD  $@'
+	@images/mkinitrd $(<D)/kernel $@
+
+$(IMAGES)/hardware-initrd.img: $(IMAGES)/hardware.img $(IMAGES)/tools.img
+	@cat $^ >$@.tmp && mv $@.tmp $@
+
 ## make run_disk    boot Debian from a disk image with a network (root/root); what is written there stays
 .PHONY: run_disk
 run_disk: $(BUILD)/toyvmm images $(BUILD)/disk/debian.img

@@ -25,9 +25,15 @@ $(LAB)/%/initramfs.cpio: $(LAB)/%/kernel.ok lab/mkouter lab/outer-init images/mo
 	@echo '  INITRD  $@'
 	@lab/mkouter $(@D)/kernel $@
 
-## make lab-next    an outer machine with a 6.12 kernel in $(LAB)/bookworm-backports: vDPA, and modules to build
+## make lab-next    an outer machine with a 6.12 kernel in $(LAB)/bookworm-backports: vDPA, mdev
 .PHONY: lab-next
 lab-next: $(LAB)/bookworm-backports/vmlinux $(LAB)/bookworm-backports/initramfs.cpio
+
+$(LAB)/bookworm-backports/initramfs.cpio: $(LAB)/bookworm-backports/modules.ok
+
+$(LAB)/bookworm-backports/modules.ok: $(LAB)/bookworm-backports/kernel.ok lab/build-modules | $(BUILD)/deps-lab.ok
+	@BUILD=$(BUILD) lab/build-modules $(@D)/kernel bookworm-backports
+	@touch $@
 
 ## make lab-shell   a shell in the outer machine
 .PHONY: lab-shell

@@ -8,6 +8,7 @@
 #include "machine/check.h"
 #include "machine/machine.h"
 #include "machine/signals.h"
+#include "machine/vfio_tool.h"
 
 /* Started with descriptors 0 to 2 closed: they must not become a disk or a VM by accident. */
 static void open_standard_descriptors(void)
@@ -52,7 +53,9 @@ int main(int argc, char **argv)
 		return cli.exit_code;
 	if (rc == 0 && cli.command == CLI_CHECK)
 		return check_host();
-	if (rc == 0)
+	if (rc == 0 && cli.command == CLI_VFIO)
+		rc = vfio_tool(cli.vfio, cli.device, &e);
+	else if (rc == 0)
 		rc = run(&cli.config, &e);
 	config_fini(&cli.config);
 	if (rc < 0)

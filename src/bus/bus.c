@@ -50,6 +50,22 @@ static void remove_doorbells(struct bus *b, const struct bus_region *r)
 				    &r->doorbell[i]);
 }
 
+static void add_memory(struct bus *b, struct bus_region *r)
+{
+	unsigned n = 0;
+
+	while (b->memory.add && n < r->n_memories &&
+	       b->memory.add(b->memory.arg, r->base + r->memory[n].off, &r->memory[n]) == 0)
+		n++;
+	r->n_memories = n;
+}
+
+static void remove_memory(struct bus *b, const struct bus_region *r)
+{
+	for (unsigned i = 0; i < r->n_memories; i++)
+		b->memory.remove(b->memory.arg, r->base + r->memory[i].off, &r->memory[i]);
+}
+
 int bus_add(struct bus *b, struct bus_region r, struct err *e)
 {
 	unsigned at;
@@ -65,6 +81,7 @@ int bus_add(struct bus *b, struct bus_region r, struct err *e)
 		rc = err_set(e, ENOSPC, "%s: no room for %s", b->name, r.name);
 	} else {
 		add_doorbells(b, &r);
+		add_memory(b, &r);
 		memmove(&b->region[at + 1], &b->region[at], (b->n - at) * sizeof(r));
 		b->region[at] = r;
 		b->n++;
@@ -81,6 +98,7 @@ int bus_remove(struct bus *b, uint64_t base)
 	pthread_rwlock_wrlock(&b->lock);
 	at = first_not_below(b, base);
 	if (at < b->n && b->region[at].base == base) {
+		remove_memory(b, &b->region[at]);
 		remove_doorbells(b, &b->region[at]);
 		b->n--;
 		memmove(&b->region[at], &b->region[at + 1], (b->n - at) * sizeof(b->region[0]));

@@ -13,6 +13,10 @@
  * an eventfd and the vCPU goes on, without an exit to user space (KVM_IOEVENTFD). Doorbells come and go
  * with their region. Where the host cannot do it, or a write does not match, the region's write function
  * is called as for any other place: a device must handle both.
+ *
+ * Memory of a region is a part of it that the guest reads and writes without an exit, because it is host memory
+ * that is mapped there (a passed-through device's registers). It comes and goes with its region, too; where the
+ * host refuses it, accesses come to the region's functions.
  */
 #pragma once
 
@@ -49,6 +53,19 @@ struct bus_doorbell_ops {
 	void *arg;
 };
 
+struct bus_memory {
+	uint64_t off, len; /* relative to the region; multiples of the page size */
+	void *host;        /* page-aligned; lives as long as the region */
+	bool readonly;     /* writes come to the region's write function */
+};
+
+/* Who maps memory: the machine, by KVM. As struct bus_doorbell_ops. */
+struct bus_memory_ops {
+	int (*add)(void *arg, uint64_t addr, const struct bus_memory *m);
+	void (*remove)(void *arg, uint64_t addr, const struct bus_memory *m);
+	void *arg;
+};
+
 struct bus_region {
 	uint64_t base, last; /* inclusive, so that 2^64-1 can be the last address */
 	const char *name;
@@ -58,6 +75,8 @@ struct bus_region {
 	const struct bus_doorbell
 		*doorbell; /* n_doorbells of them; they live as long as the region */
 	unsigned n_doorbells;
+	const struct bus_memory *memory; /* n_memories of them; as the doorbells */
+	unsigned n_memories;
 };
 
 struct bus {
@@ -67,7 +86,8 @@ struct bus {
 	unsigned n;
 	atomic_ulong unclaimed; /* accesses that belonged to nobody */
 	struct bus_doorbell_ops
-		doorbells; /* set after bus_init(); add NULL: doorbells come as writes */
+		doorbells;            /* set after bus_init(); add NULL: doorbells come as writes */
+	struct bus_memory_ops memory; /* the same; add NULL: all accesses come */
 };
 
 void bus_init(struct bus *b, const char *name);

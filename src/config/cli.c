@@ -116,13 +116,52 @@ static int parse_check(struct cli *cli, int argc, char **argv, struct err *e)
 	return 0;
 }
 
-/* `toyvmm help [run|check]`. */
+/* `toyvmm vfio ACTION [DEVICE]`. */
+static int parse_vfio(struct cli *cli, int argc, char **argv, struct err *e)
+{
+	static const char *const action[] = {
+		[VFIO_LIST] = "list",
+		[VFIO_CHECK] = "check",
+		[VFIO_BIND] = "bind",
+		[VFIO_UNBIND] = "unbind",
+	};
+	struct err usage;
+	unsigned i = 0;
+
+	if (argc == 0 || strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)
+		return print_help(help_vfio, e);
+	while (i < ARRAY_SIZE(action) && strcmp(argv[0], action[i]) != 0)
+		i++;
+	if (i == ARRAY_SIZE(action)) {
+		err_set(&usage, EINVAL,
+			"unknown action '%s'; there are 'list', 'check', 'bind' and "
+			"'unbind'",
+			show(argv[0]).text);
+		return usage_error(cli, usage.text);
+	}
+	if (i != VFIO_LIST && argc < 2) {
+		err_set(&usage, EINVAL,
+			"'toyvmm vfio %s' needs a device: 'toyvmm vfio %s "
+			"0000:03:00.0'",
+			action[i], action[i]);
+		return usage_error(cli, usage.text);
+	}
+	cli->vfio = (enum vfio_action)i;
+	cli->device = i == VFIO_LIST ? NULL : argv[1];
+	if (!has_extra(cli, argc - (cli->device ? 2 : 1), argv + (cli->device ? 2 : 1)))
+		cli->command = CLI_VFIO;
+	return 0;
+}
+
+/* `toyvmm help [run|check|vfio]`. */
 static int parse_help(struct cli *cli, int argc, char **argv, struct err *e)
 {
 	if (argc == 1 && strcmp(argv[0], "run") == 0)
 		return print_help(help_run, e);
 	if (argc == 1 && strcmp(argv[0], "check") == 0)
 		return print_help(help_check, e);
+	if (argc == 1 && strcmp(argv[0], "vfio") == 0)
+		return print_help(help_vfio, e);
 	return has_extra(cli, argc, argv) ? 0 : print_help(help_toyvmm, e);
 }
 
@@ -135,9 +174,9 @@ static const struct command {
 	const char *name;
 	int (*parse)(struct cli *cli, int argc, char **argv, struct err *e);
 } commands[] = {
-	{"run", parse_run},     {"check", parse_check}, {"help", parse_help},
-	{"--help", parse_help}, {"-h", parse_help},     {"--version", parse_version},
-	{"-V", parse_version},
+	{"run", parse_run},           {"check", parse_check}, {"vfio", parse_vfio},
+	{"help", parse_help},         {"--help", parse_help}, {"-h", parse_help},
+	{"--version", parse_version}, {"-V", parse_version},
 };
 
 static int unknown_command(struct cli *cli, const char *word)
@@ -154,7 +193,7 @@ static int unknown_command(struct cli *cli, const char *word)
 		err_set(&usage, EINVAL, "unknown command '%s'; did you mean '%s'?", show(word).text,
 			near.best);
 	else
-		err_set(&usage, EINVAL, "unknown command '%s'; there are 'run' and 'check'",
+		err_set(&usage, EINVAL, "unknown command '%s'; there are 'run', 'check' and 'vfio'",
 			show(word).text);
 	return usage_error(cli, usage.text);
 }

@@ -9,11 +9,14 @@
 #define TOYVMM_VERSION "0.1.0"
 #endif
 
-enum cli_command { CLI_RUN, CLI_CHECK, CLI_EXIT };
+enum cli_command { CLI_RUN, CLI_CHECK, CLI_VFIO, CLI_EXIT };
+enum vfio_action { VFIO_LIST, VFIO_CHECK, VFIO_BIND, VFIO_UNBIND };
 
 struct cli {
 	enum cli_command command;
 	struct vm_config config; /* CLI_RUN: validated; config_fini() is the caller's */
+	enum vfio_action vfio;   /* CLI_VFIO */
+	const char *device;      /* of all but VFIO_LIST: as it was written, part of argv */
 	int exit_code; /* CLI_EXIT: help or version was printed (0), or the usage was wrong (2) */
 };
 

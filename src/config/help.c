@@ -9,6 +9,7 @@ void help_short(FILE *f)
 {
 	fputs("Usage: toyvmm run --kernel FILE [--initrd FILE] [OPTION]...\n"
 	      "       toyvmm check\n"
+	      "       toyvmm vfio list|check|bind|unbind\n"
 	      "       toyvmm --help\n",
 	      f);
 }
@@ -21,6 +22,8 @@ void help_toyvmm(FILE *f)
 	      "options.\n"
 	      "  toyvmm check           Say what this host can run, and how to mend what it "
 	      "cannot.\n"
+	      "  toyvmm vfio ACTION     Show this host's PCI devices, and give one to a guest; "
+	      "'toyvmm vfio --help'.\n"
 	      "  toyvmm --help          Show this. Also -h, help.\n"
 	      "  toyvmm --version       Show the version. Also -V.\n\n"
 	      "Examples:\n"
@@ -77,5 +80,22 @@ void help_check(FILE *f)
 	      "information, and\n"
 	      "for each \"no\" why, and the mend. Changes nothing.\n\n"
 	      "Exit code: 0 stock Linux guests run here, 1 they do not, 2 wrong usage.\n",
+	      f);
+}
+
+void help_vfio(FILE *f)
+{
+	fputs("Usage: toyvmm vfio list            This host's PCI devices, by IOMMU group.\n"
+	      "       toyvmm vfio check DEVICE    Can it be passed to a guest? If not, why, and the "
+	      "mend. Changes nothing.\n"
+	      "       toyvmm vfio bind DEVICE     Take it from its driver and give it to vfio-pci.\n"
+	      "       toyvmm vfio unbind DEVICE   Give it back to the host's own driver.\n\n"
+	      "DEVICE is an address as 'lspci -D' shows it. To a guest it is given by "
+	      "'toyvmm run --vfio DEVICE'.\n\n"
+	      "Example:\n"
+	      "  toyvmm vfio list\n"
+	      "  toyvmm vfio check 0000:03:00.0\n"
+	      "  sudo toyvmm vfio bind 0000:03:00.0\n\n"
+	      "Exit code: 0 done, or check says yes; 1 check says no, or an error; 2 wrong usage.\n",
 	      f);
 }

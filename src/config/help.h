@@ -8,3 +8,4 @@ void help_short(FILE *f); /* how to get further; for a bare `toyvmm` */
 void help_toyvmm(FILE *f);
 void help_run(FILE *f);
 void help_check(FILE *f);
+void help_vfio(FILE *f);

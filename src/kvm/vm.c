@@ -94,17 +94,24 @@ int kvm_create_irqchip(const struct kvm *k, struct err *e)
 	return 0;
 }
 
-int kvm_map_memory(const struct kvm *k, unsigned slot, uint64_t gpa, uint64_t len, void *host,
-		   struct err *e)
+int kvm_set_memory(const struct kvm *k, unsigned slot, uint64_t gpa, uint64_t len, void *host,
+		   bool readonly)
 {
 	struct kvm_userspace_memory_region r = {
 		.slot = slot,
+		.flags = readonly ? KVM_MEM_READONLY : 0,
 		.guest_phys_addr = gpa,
 		.memory_size = len,
 		.userspace_addr = (uint64_t)(uintptr_t)host,
 	};
 
-	if (ioctl(k->vm_fd, KVM_SET_USER_MEMORY_REGION, &r) < 0)
+	return ioctl(k->vm_fd, KVM_SET_USER_MEMORY_REGION, &r) < 0 ? -errno : 0;
+}
+
+int kvm_map_memory(const struct kvm *k, unsigned slot, uint64_t gpa, uint64_t len, void *host,
+		   struct err *e)
+{
+	if (kvm_set_memory(k, slot, gpa, len, host, false) < 0)
 		return err_sys(
 			e, "memory: this host's KVM refuses %llu MiB at 0x%llx; try less --memory",
 			len / MIB, (unsigned long long)gpa);

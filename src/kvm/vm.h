@@ -35,6 +35,13 @@ int kvm_create_irqchip(const struct kvm *k, struct err *e);
 int kvm_map_memory(const struct kvm *k, unsigned slot, uint64_t gpa, uint64_t len, void *host,
 		   struct err *e);
 
+/*
+ * The same for run time, where the guest reaches a device's memory without an exit; len 0: takes it away.
+ * `readonly`: writes are exits (KVM_MEM_READONLY). 0 or -errno.
+ */
+int kvm_set_memory(const struct kvm *k, unsigned slot, uint64_t gpa, uint64_t len, void *host,
+		   bool readonly);
+
 /* KVM_IRQFD: a write to the eventfd is an edge on global system interrupt `gsi`. */
 int kvm_connect_irq(const struct kvm *k, int event_fd, unsigned gsi, struct err *e);
 

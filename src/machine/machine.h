@@ -62,6 +62,9 @@ struct virtio_slot {
 	struct irq irq; /* of virtio_mmio */
 };
 
+/* Parts of devices that are mapped into the guest: 31 devices with 6 BARs, cut by the pages that are trapped. */
+#define MACHINE_MEMORY_SLOTS 256
+
 struct machine {
 	const struct vm_config *config;
 	struct kvm kvm;
@@ -77,6 +80,8 @@ struct machine {
 	struct routes *routes;
 	struct msi_router msi; /* its door for devices */
 	struct pci_bus pci;    /* where hardware.pci says so */
+	uint64_t memory_at
+		[MACHINE_MEMORY_SLOTS]; /* guest-physical; 0: free. MMIO bus's table lock */
 	struct virtio_host virtio_host;
 	struct virtio_slot *virtio;
 	unsigned n_virtio;

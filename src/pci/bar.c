@@ -71,7 +71,9 @@ static void map(struct pci_bus *b, struct pci_dev *d, unsigned i)
 			       .ops = bar->ops,
 			       .dev = bar->dev,
 			       .doorbell = bar->doorbell,
-			       .n_doorbells = bar->n_doorbells};
+			       .n_doorbells = bar->n_doorbells,
+			       .memory = bar->memory,
+			       .n_memories = bar->n_memories};
 	struct err ignored;
 
 	if (bar->mapped || !wanted(b, d, i, &r.base))

@@ -2,8 +2,10 @@
 #include "pci/msix.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "bus/irq.h"
@@ -18,6 +20,7 @@ struct vector {
 	struct irq irq; /* fd -1: never used so far */
 	int route;      /* -1: none */
 	bool connected; /* the route sends the two below */
+	bool foreign;   /* others have the eventfd: msix_eventfd() */
 	uint64_t sent_address;
 	uint32_t sent_data;
 };
@@ -34,9 +37,17 @@ struct msix {
 	struct vector vector[];
 };
 
+/* Something is in the eventfd, which nobody reads while there is no route. */
+static bool is_waiting(const struct vector *v)
+{
+	struct pollfd p = {.fd = v->irq.fd, .events = POLLIN};
+
+	return v->foreign && !v->connected && poll(&p, 1, 0) == 1;
+}
+
 static bool is_pending(const struct msix *x, unsigned v)
 {
-	return x->pending[v / 64] >> v % 64 & 1;
+	return (x->pending[v / 64] >> v % 64 & 1) || is_waiting(&x->vector[v]);
 }
 
 static void set_pending(struct msix *x, unsigned v, bool on)
@@ -63,6 +74,13 @@ static int open_route(struct msix *x, struct vector *v)
 	return MIN(v->route, 0);
 }
 
+static void disconnect_route(struct msix *x, struct vector *v)
+{
+	if (v->connected)
+		x->router->disconnect(x->router->arg, v->route);
+	v->connected = false;
+}
+
 /* Makes the route send what the table says. 0 or -errno; then it sends nothing. */
 static int connect_route(struct msix *x, struct vector *v)
 {
@@ -73,21 +91,27 @@ static int connect_route(struct msix *x, struct vector *v)
 	rc = open_route(x, v);
 	if (rc == 0)
 		rc = x->router->connect(x->router->arg, v->route, v->address, v->data);
-	if (rc < 0 && v->connected)
-		x->router->disconnect(x->router->arg, v->route);
+	if (rc < 0)
+		disconnect_route(x, v);
 	v->connected = rc == 0;
 	v->sent_address = v->address;
 	v->sent_data = v->data;
 	return rc;
 }
 
-/* After a change of what vector `v` depends on: if it is unmasked, it sends from now on. */
+/*
+ * After a change of what vector `v` depends on: if it is unmasked, it sends from now on. What others wrote into its
+ * eventfd before is sent by KVM when the route is connected.
+ */
 static void update(struct msix *x, unsigned v)
 {
 	int rc;
 
-	if (!unmasked(x, v))
+	if (!unmasked(x, v)) {
+		if (x->vector[v].foreign)
+			disconnect_route(x, &x->vector[v]);
 		return;
+	}
 	rc = connect_route(x, &x->vector[v]);
 	if (rc < 0) {
 		log_limited(&x->limit, "%s: MSI-X vector %u cannot be delivered: %s", x->dev->name,
@@ -96,6 +120,20 @@ static void update(struct msix *x, unsigned v)
 		set_pending(x, v, false);
 		irq_raise(&x->vector[v].irq);
 	}
+}
+
+int msix_eventfd(struct msix *x, unsigned v)
+{
+	int rc = -EINVAL;
+
+	pthread_mutex_lock(&x->lock);
+	if (v < x->n && (rc = open_route(x, &x->vector[v])) == 0) {
+		x->vector[v].foreign = true;
+		update(x, v);
+		rc = x->vector[v].irq.fd;
+	}
+	pthread_mutex_unlock(&x->lock);
+	return rc;
 }
 
 void msix_raise(struct msix *x, unsigned v)
@@ -185,25 +223,42 @@ void msix_table_write(struct msix *x, uint64_t off, const void *data, unsigned l
 
 void msix_pba_read(struct msix *x, uint64_t off, void *data, unsigned len)
 {
+	uint64_t bits = 0;
+
 	memset(data, 0, len);
 	if (!is_whole(off, len, sizeof(x->pending)))
 		return;
 	pthread_mutex_lock(&x->lock);
-	memcpy(data, (const uint8_t *)x->pending + off, len); /* little-endian, as the host */
+	for (unsigned i = 0; i < len * 8; i++) {
+		unsigned v = (unsigned)off * 8 + i;
+		if (v < x->n && is_pending(x, v))
+			bits |= 1ULL << i;
+	}
 	pthread_mutex_unlock(&x->lock);
+	memcpy(data, &bits, len); /* little-endian, as the host */
 }
 
 /* The capability. */
+
+static void forget_pending(struct msix *x)
+{
+	uint64_t n;
+
+	memset(x->pending, 0, sizeof(x->pending));
+	for (unsigned v = 0; v < x->n; v++)
+		if (is_waiting(&x->vector[v]) && read(x->vector[v].irq.fd, &n, sizeof(n)) < 0)
+			break; /* cannot be: it was readable, and nobody else reads it */
+}
 
 static void set_control(struct msix *x, uint16_t control)
 {
 	pthread_mutex_lock(&x->lock);
 	x->enabled = control & PCI_MSIX_FLAGS_ENABLE;
 	x->all_masked = control & PCI_MSIX_FLAGS_MASKALL;
-	if (!x->enabled)
-		memset(x->pending, 0, sizeof(x->pending));
 	for (unsigned v = 0; v < x->n; v++)
 		update(x, v);
+	if (!x->enabled)
+		forget_pending(x);
 	pthread_mutex_unlock(&x->lock);
 }
 

@@ -3,7 +3,8 @@
  * MSI-X (PCI 3.0, 6.8.2): a table of messages in a BAR, one a vector, each with a mask; and the pending
  * bits. A vector gets an eventfd and a route, which turns it into the message, when it is first unmasked
  * while MSI-X is enabled: an unused one costs nothing. Masking is done here, by not writing the eventfd, so
- * that it takes no system call; the route is told only of a new address or data.
+ * that it takes no system call; the route is told only of a new address or data. A vector that others raise
+ * (msix_eventfd) is masked by its route.
  *
  * Lock: the msix's own, taken last; the router is called with it held. Table and PBA accesses come from vCPU
  * threads without the PCI bus's lock, msix_raise() from any thread.
@@ -46,5 +47,11 @@ bool msix_enabled(struct msix *x);
  */
 void msix_raise(struct msix *x, unsigned v);
 unsigned msix_vectors(const struct msix *x);
+/*
+ * The eventfd of vector `v`, for somebody who raises it without us: the host's kernel, or another process. From now
+ * on masking takes the route away, so that what is written waits in the eventfd until the vector is unmasked (it is
+ * the pending bit then). Owned by *x, in place until msix_destroy(). -EINVAL: no such vector; -errno.
+ */
+MUST_CHECK int msix_eventfd(struct msix *x, unsigned v);
 /* Back to the state after reset: disabled, all entries 0 and masked. PCI bus's lock held. */
 void msix_reset(struct msix *x);

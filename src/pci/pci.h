@@ -38,6 +38,8 @@ struct pci_bar {
 	void *dev;
 	const struct bus_doorbell *doorbell;
 	unsigned n_doorbells;
+	const struct bus_memory *memory; /* parts that the guest reaches without an exit */
+	unsigned n_memories;
 
 	uint64_t at; /* where it is mapped: a guest-physical address, or a port */
 	bool mapped;

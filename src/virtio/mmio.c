@@ -199,7 +199,8 @@ int virtio_mmio_create(struct virtio_mmio **out, struct virtio_dev *dev, struct 
 			.value = i,
 			.fd = dev->queue[i].doorbell.fd,
 		};
-	virtio_attach(dev, (struct virtio_transport){mmio_interrupt, mmio_reset, p});
+	virtio_attach(dev, (struct virtio_transport){
+				   .interrupt = mmio_interrupt, .reset = mmio_reset, .arg = p});
 	rc = bus_add(mmio,
 		     (struct bus_region){
 			     .base = base,

@@ -74,8 +74,12 @@ static void config_written(struct pci_dev *d, unsigned off, unsigned len)
 	struct virtio_pci *p = container_of(d, struct virtio_pci, pci);
 	uint32_t at, size;
 
+	bool msix = msix_enabled(p->msix);
+
 	follow_master(p);
 	msix_config_written(p->msix, off, len);
+	if (msix != msix_enabled(p->msix))
+		virtio_vectors_changed(p->dev);
 	if (touches_window(p, off, len) && window_place(p, &at, &size))
 		virtio_pci_bar_ops.write(p, at, &d->config[p->window + DATA_AT], size);
 	virtio_pci_update_line(p);
@@ -235,7 +239,8 @@ int virtio_pci_create(struct virtio_pci **out, struct virtio_dev *dev, struct pc
 			      VIRTIO_PCI_PBA, e)) < 0 ||
 	    (rc = add_caps(p, e)) < 0)
 		goto fail;
-	virtio_attach(dev, (struct virtio_transport){virtio_pci_interrupt, virtio_pci_reset, p});
+	virtio_attach(dev, (struct virtio_transport){virtio_pci_interrupt, virtio_pci_eventfd,
+						     virtio_pci_reset, p});
 	if ((rc = pci_add(bus, &p->pci, e)) < 0)
 		goto fail;
 	*out = p;

@@ -28,6 +28,7 @@ struct virtio_pci {
 
 /* For struct virtio_transport: called with the device's lock held. */
 void virtio_pci_interrupt(void *arg, int queue);
+int virtio_pci_eventfd(void *arg, int queue);
 void virtio_pci_reset(void *arg);
 
 /* The ISR status; reading acknowledges: one access instead of two. */

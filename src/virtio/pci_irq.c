@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Virtio over PCI: MSI-X vectors, ISR status and INTA#. */
+#include <errno.h>
+
 #include "virtio/pci_impl.h"
 
 #define ISR_QUEUE  1
@@ -29,6 +31,18 @@ void virtio_pci_interrupt(void *arg, int queue)
 		msix_raise(p->msix, p->vector[1 + queue]); /* NO_VECTOR: there is none */
 	update_line(p);
 	pthread_mutex_unlock(&p->lock);
+}
+
+int virtio_pci_eventfd(void *arg, int queue)
+{
+	struct virtio_pci *p = arg;
+	int fd = -ENOENT;
+
+	pthread_mutex_lock(&p->lock);
+	if (msix_enabled(p->msix))
+		fd = msix_eventfd(p->msix, p->vector[1 + queue]); /* NO_VECTOR: there is none */
+	pthread_mutex_unlock(&p->lock);
+	return fd;
 }
 
 void virtio_pci_reset(void *arg)
@@ -77,6 +91,7 @@ void virtio_pci_set_vector(struct virtio_pci *p, unsigned event, uint32_t vector
 	pthread_mutex_lock(&p->lock);
 	p->vector[event] = vector < msix_vectors(p->msix) ? (uint16_t)vector : VIRTIO_MSI_NO_VECTOR;
 	pthread_mutex_unlock(&p->lock);
+	virtio_vectors_changed(p->dev);
 }
 
 void virtio_pci_update_line(struct virtio_pci *p)

@@ -117,16 +117,31 @@ void virtio_destroy(struct virtio_dev *dev)
 
 /* ---- for devices ---- */
 
-static void interrupt(struct virtio_dev *dev, int queue)
+void virtio_interrupt(struct virtio_dev *dev, int queue)
 {
 	if (dev->transport.interrupt)
 		dev->transport.interrupt(dev->transport.arg, queue);
 }
 
+int virtio_eventfd(struct virtio_dev *dev, int queue)
+{
+	return dev->transport.eventfd ? dev->transport.eventfd(dev->transport.arg, queue) : -1;
+}
+
+int virtio_watch_doorbell(struct virtio_dev *dev, unsigned queue, bool watch)
+{
+	struct loop_source *s = &dev->queue[queue].doorbell;
+
+	if (watch)
+		return loop_add(dev->host->loop, s, EPOLLIN | EPOLLET);
+	loop_remove(dev->host->loop, s);
+	return 0;
+}
+
 void virtio_notify(struct virtio_dev *dev, unsigned queue)
 {
 	if (virtio_queue_ready(dev, queue) && vq_wants_interrupt(&dev->queue[queue].vq))
-		interrupt(dev, (int)queue);
+		virtio_interrupt(dev, (int)queue);
 }
 
 void virtio_finish(struct virtio_dev *dev, unsigned queue, int rc)
@@ -150,7 +165,7 @@ void virtio_config_changed(struct virtio_dev *dev)
 {
 	dev->generation++;
 	if (dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
-		interrupt(dev, VIRTIO_CONFIG_CHANGED);
+		virtio_interrupt(dev, VIRTIO_CONFIG_CHANGED);
 }
 
 void virtio_broken(struct virtio_dev *dev, const char *why)
@@ -161,7 +176,7 @@ void virtio_broken(struct virtio_dev *dev, const char *why)
 		    dev->ops->name, why);
 	dev->status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	if (dev->status & VIRTIO_CONFIG_S_DRIVER_OK)
-		interrupt(dev, VIRTIO_CONFIG_CHANGED);
+		virtio_interrupt(dev, VIRTIO_CONFIG_CHANGED);
 }
 
 /* ---- for transports ---- */
@@ -380,6 +395,14 @@ void virtio_queue_set(struct virtio_dev *dev, uint32_t queue, enum virtio_queue_
 	else if (field == VQ_FIELD_ENABLE && value == 0 &&
 		 !(dev->status & VIRTIO_CONFIG_S_DRIVER_OK))
 		q->enabled = false;
+	pthread_mutex_unlock(&dev->lock);
+}
+
+void virtio_vectors_changed(struct virtio_dev *dev)
+{
+	pthread_mutex_lock(&dev->lock);
+	if (running(dev) && dev->ops->vectors_changed)
+		dev->ops->vectors_changed(dev);
 	pthread_mutex_unlock(&dev->lock);
 }
 

@@ -53,6 +53,8 @@ struct virtio_ops {
 	 * ready. It may release the lock to wait, and returns with it held.
 	 */
 	void (*reset)(struct virtio_dev *dev);
+	/* Optional. Any thread: with DRIVER_OK, what virtio_eventfd() says may have changed. */
+	void (*vectors_changed)(struct virtio_dev *dev);
 	/* Optional: a field of the configuration space was written (off + len inside it), config[] not yet. */
 	void (*config_write)(struct virtio_dev *dev, unsigned off, const void *data, unsigned len);
 	/* Frees the whole object. The loop has ended. No lock held. */
@@ -69,6 +71,11 @@ struct virtio_queue {
 /* Set by the transport. Any thread, device's lock held; must not block. */
 struct virtio_transport {
 	void (*interrupt)(void *arg, int queue); /* or VIRTIO_CONFIG_CHANGED */
+	/*
+	 * The eventfd that interrupts for `queue` when somebody else writes it, for queues that are not served by
+	 * us (vhost). Negative: there is none now (INTx, MMIO, no vector): interrupt() is to be called.
+	 */
+	int (*eventfd)(void *arg, int queue);
 	/* The status became 0, in whatever way: vectors and the like go back to their reset state. */
 	void (*reset)(void *arg);
 	void *arg;
@@ -128,6 +135,15 @@ void virtio_notify(struct virtio_dev *dev, unsigned queue);
 void virtio_finish(struct virtio_dev *dev, unsigned queue, int rc);
 /* kick() again soon: work is left that this call had no budget for. */
 void virtio_kick_again(struct virtio_dev *dev, unsigned queue);
+/*
+ * For a device whose queues are served elsewhere (vhost): the loop stops, or begins again, to watch the doorbell of
+ * `queue`; its eventfd is given to the one who serves it. 0 or -errno.
+ */
+MUST_CHECK int virtio_watch_doorbell(struct virtio_dev *dev, unsigned queue, bool watch);
+/* The eventfd of the transport for `queue`, or VIRTIO_CONFIG_CHANGED; negative: see struct virtio_transport. */
+int virtio_eventfd(struct virtio_dev *dev, int queue);
+/* Interrupts in any case, whatever the ring says: who serves the queue elsewhere has looked at it. */
+void virtio_interrupt(struct virtio_dev *dev, int queue);
 /* The device's config[] has changed: a new generation, and an interrupt. */
 void virtio_config_changed(struct virtio_dev *dev);
 /* DEVICE_NEEDS_RESET, with the interrupt that tells (2.1.2). `why` is logged, rate-limited. */
@@ -163,5 +179,7 @@ enum virtio_queue_field {
 uint32_t virtio_queue_get(struct virtio_dev *dev, uint32_t queue, enum virtio_queue_field field);
 void virtio_queue_set(struct virtio_dev *dev, uint32_t queue, enum virtio_queue_field field,
 		      uint32_t value);
+/* What eventfd() of the transport says may have changed. The transport's own locks are not held. */
+void virtio_vectors_changed(struct virtio_dev *dev);
 /* The doorbell's write came as an exit. */
 void virtio_kick(struct virtio_dev *dev, uint32_t queue);

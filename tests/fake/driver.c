@@ -90,7 +90,8 @@ void fake_attach(struct fake_driver *f, struct virtio_dev *dev, uint64_t feature
 {
 	features |= 1ULL << VIRTIO_F_VERSION_1;
 	f->dev = dev;
-	dev->transport = (struct virtio_transport){on_interrupt, on_reset, f};
+	dev->transport =
+		(struct virtio_transport){.interrupt = on_interrupt, .reset = on_reset, .arg = f};
 	need(dev->n_queues <= FAKE_QUEUES);
 	virtio_set_status(dev, 0);
 	virtio_set_status(dev, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);

@@ -40,7 +40,13 @@ static struct err e;
 
 static int add(struct bus *b, struct fake *f, uint64_t base, uint64_t last, unsigned width)
 {
-	return bus_add(b, (struct bus_region){base, last, "fake", &fake_ops, f, width, NULL, 0},
+	return bus_add(b,
+		       (struct bus_region){.base = base,
+					   .last = last,
+					   .name = "fake",
+					   .ops = &fake_ops,
+					   .dev = f,
+					   .width = width},
 		       &e);
 }
 
@@ -319,4 +325,65 @@ TEST(raised_irq_is_one_event_and_an_unconnected_one_none)
 	irq_raise(&loose);
 	irq_fini(&irq);
 	CHECK_EQ(-1, irq.fd);
+}
+
+/* A host that maps memory; it refuses after `limit`. */
+struct fake_memory {
+	unsigned n, limit;
+	uint64_t addr[4];
+};
+
+static int memory_add(void *arg, uint64_t addr, const struct bus_memory *m)
+{
+	struct fake_memory *h = arg;
+
+	CHECK_EQ(0x1000, m->len);
+	if (h->n == h->limit)
+		return -ENOSPC;
+	h->addr[h->n++] = addr;
+	return 0;
+}
+
+static void memory_remove(void *arg, uint64_t addr, const struct bus_memory *m)
+{
+	struct fake_memory *h = arg;
+
+	(void)m;
+	CHECK_EQ(addr, h->addr[0]); /* first in, first out */
+	h->addr[0] = h->addr[1];
+	h->n--;
+}
+
+TEST(memory_comes_and_goes_with_its_region)
+{
+	static uint8_t page[2][0x1000] __attribute__((aligned(0x1000)));
+	const struct bus_memory memory[] = {{.off = 0, .len = 0x1000, .host = page[0]},
+					    {.off = 0x2000, .len = 0x1000, .host = page[1]}};
+
+	for (unsigned limit = 0; limit <= 2; limit++) {
+		struct fake_memory h = {.limit = limit};
+		struct fake f = {0};
+		struct bus b;
+		uint8_t v;
+		bus_init(&b, "test");
+		b.memory = (struct bus_memory_ops){memory_add, memory_remove, &h};
+		CHECK_EQ(0, bus_add(&b,
+				    (struct bus_region){.base = 0x10000,
+							.last = 0x12fff,
+							.name = "fake",
+							.ops = &fake_ops,
+							.dev = &f,
+							.memory = memory,
+							.n_memories = 2},
+				    &e));
+		CHECK_EQ(limit, h.n);
+		CHECK(limit < 1 || h.addr[0] == 0x10000);
+		CHECK(limit < 2 || h.addr[1] == 0x12000);
+		bus_read(&b, 0x10000, &v,
+			 1); /* what the host refused, or let through, comes here */
+		CHECK_EQ(1, f.reads);
+		CHECK_EQ(0, bus_remove(&b, 0x10000));
+		CHECK_EQ(0, h.n);
+		bus_fini(&b);
+	}
 }

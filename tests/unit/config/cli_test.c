@@ -293,8 +293,8 @@ TEST(unknown_command_names_the_nearest)
 	WRONG("toyvmm: unknown command 'rum'; did you mean 'run'?\n", "rum");
 	WRONG("toyvmm: unknown command 'chek'; did you mean 'check'?\n", "chek", "x");
 	WRONG("toyvmm: unknown command '--hepl'; did you mean '--help'?\n", "--hepl");
-	WRONG("toyvmm: unknown command 'destroy'; there are 'run' and 'check'\n", "destroy");
-	WRONG("toyvmm: unknown command ''; there are 'run' and 'check'\n", "");
+	WRONG("toyvmm: unknown command 'destroy'; there are 'run', 'check' and 'vfio'\n", "destroy");
+	WRONG("toyvmm: unknown command ''; there are 'run', 'check' and 'vfio'\n", "");
 	WRONG("toyvmm: '--kernel=a' is an option of 'toyvmm run': put 'run' before it\n",
 	      "--kernel=a");
 	WRONG("toyvmm: '-k' is an option of 'toyvmm run': put 'run' before it\n", "-k", "a");

@@ -500,3 +500,68 @@ TEST(refused_message_stops_the_old_one)
 	log_level = before;
 	stop();
 }
+
+/* What a device elsewhere does: write the eventfd. */
+static void write_eventfd(int fd)
+{
+	uint64_t one = 1;
+
+	CHECK_EQ(8, write(fd, &one, 8));
+}
+
+TEST(eventfd_that_others_write_is_masked_by_its_route)
+{
+	int fd;
+
+	start_with(3);
+	fd = msix_eventfd(x, 3);
+	CHECK_EQ(router.route[0].fd, fd);
+	CHECK(router.route[0].connected);
+	mask(3, true);
+	CHECK(!router.route[0].connected);
+	write_eventfd(fd);
+	CHECK_EQ(1 << 3, pba_read(0, 8));
+	mask(3, false);
+	CHECK(router.route[0].connected); /* KVM sends what is waiting there */
+	CHECK_EQ(0, pba_read(0, 8));
+	CHECK_EQ(1, sent(0));
+	control(ON | ALL);
+	CHECK(!router.route[0].connected);
+	control(ON);
+	CHECK(router.route[0].connected);
+	stop();
+}
+
+TEST(eventfd_can_be_had_before_the_vector_is_used)
+{
+	int fd;
+
+	start(VECTORS);
+	fd = msix_eventfd(x, 69);
+	CHECK(fd >= 0);
+	CHECK_EQ(fd, msix_eventfd(x, 69));
+	CHECK_EQ(1, router.opens);
+	CHECK_EQ(0, router.connects);
+	set_message(69, 0xfee01000, 0x41);
+	control(ON);
+	mask(69, false);
+	CHECK_EQ(1, router.opens);
+	CHECK(router.route[0].connected);
+	CHECK_EQ(-EINVAL, msix_eventfd(x, VECTORS));
+	stop();
+}
+
+TEST(disabling_forgets_what_others_wrote)
+{
+	int fd;
+
+	start_with(0);
+	fd = msix_eventfd(x, 0);
+	control(ON | ALL);
+	write_eventfd(fd);
+	control(0);
+	CHECK_EQ(0, sent(0));
+	control(ON);
+	CHECK_EQ(0, pba_read(0, 8));
+	stop();
+}
