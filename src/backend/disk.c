@@ -43,6 +43,13 @@ void disk_list_move(struct disk_list *to, struct disk_list *from)
 	from->head = NULL;
 }
 
+void disk_list_fail(struct disk_list *to, struct disk_list *from, int error)
+{
+	for (struct disk_request *r = from->head; r; r = r->next)
+		r->error = error;
+	disk_list_move(to, from);
+}
+
 /* ---- opening ---- */
 
 static int open_files(struct disk *d, const struct disk_config *config, struct err *e)
@@ -266,4 +273,18 @@ void disk_drain(struct disk *d)
 		if (d->ops->reap(d) == 0 && d->in_flight > 0)
 			d->ops->wait(d);
 	}
+}
+
+void disk_cancel(struct disk *d, pthread_mutex_t *lock)
+{
+	d->cancelling = true;
+	while (d->in_flight > 0) {
+		d->ops->cancel(d); /* each time: a flush that ends submits the next one */
+		if (d->ops->reap(d) > 0 || d->in_flight == 0)
+			continue;
+		pthread_mutex_unlock(lock);
+		d->ops->wait(d);
+		pthread_mutex_lock(lock);
+	}
+	d->cancelling = false;
 }

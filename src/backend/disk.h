@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <sys/uio.h>
 
 #include "base/err.h"
@@ -85,3 +86,9 @@ void disk_commit(struct disk *d);
 unsigned disk_reap(struct disk *d);
 /* Waits until nothing is in flight, and reaps it. Needs no other thread. */
 void disk_drain(struct disk *d);
+/*
+ * The same, but what has not begun is not done any more: its error is -ECANCELED. `lock`, the caller's, is released
+ * while it waits for what the host's kernel, or a thread, has in hand. Meanwhile the caller submits and reaps
+ * nothing elsewhere; done() may not submit either.
+ */
+void disk_cancel(struct disk *d, pthread_mutex_t *lock);

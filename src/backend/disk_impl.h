@@ -90,8 +90,13 @@ struct disk_engine_ops {
 	void (*submit)(struct disk *d, struct disk_request *r);
 	void (*commit)(struct disk *d);
 	unsigned (*reap)(struct disk *d); /* calls disk_finish() */
-	void (*wait)(
-		struct disk *d); /* until reap() has something; only while something is in flight */
+	/* What has not begun ends with -ECANCELED at the next reap(). */
+	void (*cancel)(struct disk *d);
+	/*
+	 * Until reap() has something, but not for what has not begun. Only after commit() or cancel(), and then
+	 * reap(). The caller's lock need not be held, if nobody else calls the engine.
+	 */
+	void (*wait)(struct disk *d);
 };
 
 extern const struct disk_engine_ops disk_uring_ops, disk_threads_ops;
@@ -114,6 +119,7 @@ struct disk {
 	const struct disk_engine_ops *ops;
 	void *engine;
 	unsigned in_flight;
+	bool cancelling; /* nothing begins any more */
 
 	/*
 	 * One flush at a time, for of two that run side by side Linux tells only one that a page was lost.
@@ -144,3 +150,5 @@ void disk_list_add(struct disk_list *l, struct disk_request *r);
 struct disk_request *disk_list_take(struct disk_list *l);
 /* All of `from` to the end of `to`. */
 void disk_list_move(struct disk_list *to, struct disk_list *from);
+/* The same, and each has failed. */
+void disk_list_fail(struct disk_list *to, struct disk_list *from, int error);

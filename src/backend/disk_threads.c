@@ -23,7 +23,7 @@ struct threads {
 	struct disk *disk;
 	struct disk_list batch; /* submitted, not committed; the caller's lock */
 	unsigned n_batch;
-	struct disk_list now; /* finished when they were submitted; the caller's lock */
+	struct disk_list now; /* finished without a thread, or cancelled; the caller's lock */
 
 	pthread_mutex_t lock;
 	pthread_cond_t work, finished;
@@ -147,6 +147,18 @@ static unsigned threads_reap(struct disk *d)
 	return n;
 }
 
+static void threads_cancel(struct disk *d)
+{
+	struct threads *t = d->engine;
+
+	disk_list_fail(&t->now, &t->batch, -ECANCELED);
+	t->n_batch = 0;
+	pthread_mutex_lock(&t->lock);
+	disk_list_fail(&t->now, &t->todo, -ECANCELED);
+	t->n_todo = 0;
+	pthread_mutex_unlock(&t->lock);
+}
+
 static void threads_wait(struct disk *d)
 {
 	struct threads *t = d->engine;
@@ -211,5 +223,6 @@ const struct disk_engine_ops disk_threads_ops = {
 	.submit = threads_submit,
 	.commit = threads_commit,
 	.reap = threads_reap,
+	.cancel = threads_cancel,
 	.wait = threads_wait,
 };

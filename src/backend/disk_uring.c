@@ -7,10 +7,12 @@
  * The image is not a registered file of the ring. The kernel takes a ring down some time after its owner's end, and a
  * file registered there would keep its lock until then: the next start would find the image in use.
  *
- * At most CQ_LEN requests are in the ring, so its completions never overflow; others wait in `backlog`.
+ * At most CQ_LEN requests are in the ring, so its completions never overflow; others wait in `backlog`. A request
+ * whose entry the kernel has not taken can be taken back: the entry becomes one of nobody, that does nothing.
  */
 #include <errno.h>
 #include <liburing.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdlib.h>
 
@@ -24,7 +26,8 @@
 struct uring {
 	struct io_uring ring;
 	struct disk_list backlog;
-	unsigned n_ring; /* in the ring, not reaped */
+	struct disk_list ended; /* by us, with an error */
+	unsigned n_ring;        /* in the ring, not reaped */
 	struct log_limit log;
 };
 
@@ -71,7 +74,28 @@ static void prepare(struct disk *d, struct io_uring_sqe *sqe, struct disk_reques
 	io_uring_sqe_set_data(sqe, r);
 }
 
-/* Out of memory in the kernel is the only failure to expect, and passes. Completions bring us here again. */
+/* All that the kernel has not taken yet ends with this error. */
+static void end_waiting(struct uring *u, int error)
+{
+	struct io_uring_sq *sq = &u->ring.sq;
+	struct disk_list taken_back = {0};
+
+	for (unsigned n = io_uring_sq_ready(&u->ring); n > 0; n--) {
+		struct io_uring_sqe *sqe = &sq->sqes[(sq->sqe_tail - n) & sq->ring_mask];
+
+		if (sqe->user_data)
+			disk_list_add(&taken_back, (void *)(uintptr_t)sqe->user_data);
+		io_uring_prep_nop(sqe);
+		io_uring_sqe_set_data(sqe, NULL);
+	}
+	disk_list_fail(&u->ended, &taken_back, error);
+	disk_list_fail(&u->ended, &u->backlog, error);
+}
+
+/*
+ * Out of memory in the kernel is the only failure to expect, and passes. Completions bring us here again; when there
+ * are none to come, and it goes on, the requests fail.
+ */
 static void enter(struct disk *d, struct uring *u)
 {
 	for (unsigned tries = 0; io_uring_sq_ready(&u->ring) > 0 && tries < SUBMIT_TRIES; tries++) {
@@ -81,8 +105,10 @@ static void enter(struct disk *d, struct uring *u)
 			continue;
 		if (u->n_ring > io_uring_sq_ready(&u->ring))
 			return;
-		if (tries == SUBMIT_TRIES - 1)
+		if (tries == SUBMIT_TRIES - 1) {
 			log_limited(&u->log, "disk '%s': io_uring_enter fails (%d)", d->path, rc);
+			end_waiting(u, -EIO);
+		}
 		sched_yield();
 	}
 }
@@ -101,7 +127,7 @@ static void uring_commit(struct disk *d)
 
 		if (!sqe) {
 			enter(d, u);
-			sqe = io_uring_get_sqe(&u->ring);
+			sqe = u->backlog.head ? io_uring_get_sqe(&u->ring) : NULL;
 		}
 		if (!sqe)
 			return;
@@ -111,11 +137,23 @@ static void uring_commit(struct disk *d)
 	enter(d, u);
 }
 
+static unsigned reap_ended(struct disk *d, struct uring *u)
+{
+	struct disk_list ended = {0};
+	struct disk_request *r;
+	unsigned n = 0;
+
+	disk_list_move(&ended, &u->ended);
+	for (; (r = disk_list_take(&ended)) != NULL; n++)
+		disk_finish(d, r);
+	return n;
+}
+
 static unsigned uring_reap(struct disk *d)
 {
 	struct uring *u = d->engine;
 	struct io_uring_cqe *cqe;
-	unsigned n = 0;
+	unsigned n = reap_ended(d, u);
 
 	/* Bounded: what done() submits is not started here. */
 	while (io_uring_peek_cqe(&u->ring, &cqe) == 0) {
@@ -124,6 +162,8 @@ static unsigned uring_reap(struct disk *d)
 
 		io_uring_cqe_seen(&u->ring, cqe);
 		u->n_ring--;
+		if (!r)
+			continue;
 		if (disk_call_result(&d->file, r, result)) {
 			disk_finish(d, r);
 			n++;
@@ -131,20 +171,24 @@ static unsigned uring_reap(struct disk *d)
 			disk_list_add(&u->backlog, r);
 		}
 	}
-	if (u->backlog.head)
+	if (u->backlog.head && !d->cancelling)
 		uring_commit(d);
 	return n;
 }
 
+static void uring_cancel(struct disk *d)
+{
+	end_waiting(d->engine, -ECANCELED);
+}
+
+/* poll(), not io_uring_enter(), which may be what fails. */
 static void uring_wait(struct disk *d)
 {
 	struct uring *u = d->engine;
-	struct io_uring_cqe *cqe;
+	struct pollfd p = {.fd = u->ring.ring_fd, .events = POLLIN};
 
-	uring_commit(d);
 	if (u->n_ring > io_uring_sq_ready(&u->ring))
-		while (io_uring_wait_cqe(&u->ring, &cqe) == -EINTR)
-			;
+		poll(&p, 1, -1);
 }
 
 static int uring_open(struct disk *d, struct err *e)
@@ -196,5 +240,6 @@ const struct disk_engine_ops disk_uring_ops = {
 	.submit = uring_submit,
 	.commit = uring_commit,
 	.reap = uring_reap,
+	.cancel = uring_cancel,
 	.wait = uring_wait,
 };

@@ -88,6 +88,29 @@ static void settle(struct netdev *n)
 	n->front.link(n->front.arg, false);
 }
 
+/* Lock held. */
+static void put_in(struct netdev_port *p)
+{
+	p->armed = 0;
+	p->hung = false;
+	p->in_loop = loop_add(p->dev->loop, &p->source, 0) == 0;
+	arm(p);
+}
+
+/* Lock held. Where frames are left that the guest has no buffers for, the end waits until it has. */
+static void hang_up(struct netdev_port *p)
+{
+	struct netdev *n = p->dev;
+
+	if (!n->gone && n->ops->unread && n->ops->unread(n)) {
+		loop_remove(n->loop, &p->source);
+		p->in_loop = false;
+		p->hung = true;
+	} else {
+		netdev_lose(n, "the other side has gone");
+	}
+}
+
 static void on_event(void *arg, uint32_t events)
 {
 	struct netdev_port *p = arg;
@@ -103,7 +126,7 @@ static void on_event(void *arg, uint32_t events)
 		p->want_out = false;
 	/* While something can be read the end is not reached; afterwards reading finds it, or this. */
 	if (p->in_loop && events & (EPOLLERR | EPOLLHUP) && !readable)
-		netdev_lose(n, "the other side has gone");
+		hang_up(p);
 	arm(p);
 	pthread_mutex_unlock(&n->lock);
 	if (readable)
@@ -119,9 +142,7 @@ void netdev_watch(struct netdev_port *p, bool on)
 
 	pthread_mutex_lock(&n->lock);
 	if (on && !p->in_loop && !n->gone && p->source.fn) {
-		p->armed = 0;
-		p->in_loop = loop_add(n->loop, &p->source, 0) == 0;
-		arm(p);
+		put_in(p);
 	} else if (!on && p->in_loop) {
 		loop_remove(n->loop, &p->source);
 		p->in_loop = false;
@@ -147,6 +168,8 @@ void netdev_want_port(struct netdev *n, unsigned queue, bool on)
 {
 	pthread_mutex_lock(&n->lock);
 	n->port[queue].want_in = on;
+	if (on && n->port[queue].hung)
+		put_in(&n->port[queue]);
 	arm(&n->port[queue]);
 	pthread_mutex_unlock(&n->lock);
 }
@@ -164,6 +187,9 @@ void netdev_lose(struct netdev *n, const char *why)
 	if (n->gone)
 		return;
 	n->gone = true;
+	for (unsigned i = 0; i < n->n_ports; i++)
+		if (n->port[i].hung)
+			put_in(&n->port[i]); /* for the loop to find the end there */
 	log_warn("%s: %s; the guest goes on without this link", n->name, why);
 }
 

@@ -24,6 +24,8 @@ struct netdev_ops {
 	void (*want_readable)(struct netdev *n, unsigned queue, bool on);
 	/* Optional. Loop thread, netdev's lock held: sends what an earlier send kept. True: all of it. */
 	bool (*flush)(struct netdev *n);
+	/* Optional. netdev's lock held: the other side has hung up; has it left something to receive()? */
+	bool (*unread)(struct netdev *n);
 	/* Optional. Loop thread, no lock: the other side has gone. Once. */
 	void (*gone)(struct netdev *n);
 	/* Frees what is the kind's, then the object; netdev_fini() does the common part. */
@@ -36,6 +38,7 @@ struct netdev_port {
 	unsigned queue;
 	struct loop_source source; /* fd -1: there is none */
 	bool in_loop;
+	bool hung; /* out of the loop until readable() is wanted: a hang-up would be told again and again */
 	bool want_in, want_out;
 	uint32_t armed; /* what epoll was last told */
 };

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -138,6 +139,16 @@ static ssize_t receive_locked(struct stream *s, const struct iovec *iov, unsigne
 			return -EAGAIN;
 	}
 	return -EAGAIN;
+}
+
+static bool stream_unread(struct netdev *n)
+{
+	struct stream *s = stream_of(n);
+	size_t len;
+	int waiting;
+
+	return whole_frame(s, &len) > 0 ||
+	       (ioctl(stream_fd(s), FIONREAD, &waiting) == 0 && waiting > 0);
 }
 
 static ssize_t stream_receive(struct netdev *n, unsigned queue, const struct iovec *iov,
@@ -290,6 +301,7 @@ static const struct netdev_ops stream_ops = {
 	.receive = stream_receive,
 	.want_readable = netdev_want_port,
 	.flush = stream_flush,
+	.unread = stream_unread,
 	.gone = stream_gone,
 	.close = stream_close,
 };

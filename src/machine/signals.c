@@ -42,6 +42,8 @@ void signals_init(void)
 		sigaction(faults[i], &fault, NULL);
 	sigaction(SIGTSTP, &stop, NULL);
 	sigaction(SIGCONT, &resume, NULL);
+	/* Where it is ignored, by inheritance, a child that ends is gone, and its id soon another's. */
+	signal(SIGCHLD, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file at the limit of ulimit -f: EFBIG of write(2) */
 }

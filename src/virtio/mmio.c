@@ -177,13 +177,6 @@ static void mmio_reset(void *arg)
 	p->device_features_sel = p->driver_features_sel = p->queue_sel = 0;
 }
 
-static void attach(struct virtio_dev *dev, struct virtio_transport transport)
-{
-	pthread_mutex_lock(&dev->lock);
-	dev->transport = transport;
-	pthread_mutex_unlock(&dev->lock);
-}
-
 int virtio_mmio_create(struct virtio_mmio **out, struct virtio_dev *dev, struct bus *mmio,
 		       uint64_t base, const struct irq *irq, struct err *e)
 {
@@ -206,8 +199,8 @@ int virtio_mmio_create(struct virtio_mmio **out, struct virtio_dev *dev, struct 
 			.value = i,
 			.fd = dev->queue[i].doorbell.fd,
 		};
-	attach(dev, (struct virtio_transport){
-			    .interrupt = mmio_interrupt, .reset = mmio_reset, .arg = p});
+	virtio_attach(dev, (struct virtio_transport){
+				   .interrupt = mmio_interrupt, .reset = mmio_reset, .arg = p});
 	rc = bus_add(mmio,
 		     (struct bus_region){
 			     .base = base,
@@ -220,7 +213,7 @@ int virtio_mmio_create(struct virtio_mmio **out, struct virtio_dev *dev, struct 
 		     },
 		     e);
 	if (rc < 0) {
-		attach(dev, (struct virtio_transport){0});
+		virtio_attach(dev, (struct virtio_transport){0});
 		free(doorbell);
 		free(p);
 		return rc;
@@ -234,7 +227,7 @@ void virtio_mmio_destroy(struct virtio_mmio *p)
 	if (!p)
 		return;
 	bus_remove(p->bus, p->base);
-	attach(p->dev, (struct virtio_transport){0});
+	virtio_attach(p->dev, (struct virtio_transport){0});
 	free(p->doorbell);
 	free(p);
 }

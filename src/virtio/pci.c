@@ -222,13 +222,6 @@ static void fill_in(struct virtio_pci *p)
 	};
 }
 
-static void attach(struct virtio_dev *dev, struct virtio_transport transport)
-{
-	pthread_mutex_lock(&dev->lock);
-	dev->transport = transport;
-	pthread_mutex_unlock(&dev->lock);
-}
-
 int virtio_pci_create(struct virtio_pci **out, struct virtio_dev *dev, struct pci_bus *bus,
 		      const struct msi_router *router, struct err *e)
 {
@@ -246,8 +239,8 @@ int virtio_pci_create(struct virtio_pci **out, struct virtio_dev *dev, struct pc
 			      VIRTIO_PCI_PBA, e)) < 0 ||
 	    (rc = add_caps(p, e)) < 0)
 		goto fail;
-	attach(dev, (struct virtio_transport){virtio_pci_interrupt, virtio_pci_eventfd,
-					      virtio_pci_reset, p});
+	virtio_attach(dev, (struct virtio_transport){virtio_pci_interrupt, virtio_pci_eventfd,
+						     virtio_pci_reset, p});
 	if ((rc = pci_add(bus, &p->pci, e)) < 0)
 		goto fail;
 	*out = p;
@@ -261,7 +254,7 @@ void virtio_pci_destroy(struct virtio_pci *p)
 {
 	if (!p)
 		return;
-	attach(p->dev, (struct virtio_transport){0});
+	virtio_attach(p->dev, (struct virtio_transport){0});
 	msix_destroy(p->msix);
 	pthread_mutex_destroy(&p->lock);
 	free(p->vector);

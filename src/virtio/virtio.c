@@ -20,7 +20,7 @@
 
 static bool running(const struct virtio_dev *dev)
 {
-	return dev->status & VIRTIO_CONFIG_S_DRIVER_OK &&
+	return !dev->resetting && dev->status & VIRTIO_CONFIG_S_DRIVER_OK &&
 	       !(dev->status & (VIRTIO_CONFIG_S_NEEDS_RESET | VIRTIO_CONFIG_S_FAILED));
 }
 
@@ -81,6 +81,7 @@ int virtio_init(struct virtio_dev *dev, const struct virtio_ops *ops,
 	if (!dev->queue)
 		return err_set(e, ENOMEM, "%s: out of memory", ops->name);
 	pthread_mutex_init(&dev->lock, NULL);
+	pthread_cond_init(&dev->reset_ended, NULL);
 	for (unsigned i = 0; i < n_queues; i++) {
 		dev->queue[i].doorbell.fd = -1;
 		dev->queue[i].vq.max = queue_max;
@@ -104,6 +105,7 @@ void virtio_fini(struct virtio_dev *dev)
 	free(dev->queue);
 	dev->queue = NULL;
 	dev->n_queues = 0;
+	pthread_cond_destroy(&dev->reset_ended);
 	pthread_mutex_destroy(&dev->lock);
 }
 
@@ -179,6 +181,13 @@ void virtio_broken(struct virtio_dev *dev, const char *why)
 
 /* ---- for transports ---- */
 
+void virtio_attach(struct virtio_dev *dev, struct virtio_transport transport)
+{
+	pthread_mutex_lock(&dev->lock);
+	dev->transport = transport;
+	pthread_mutex_unlock(&dev->lock);
+}
+
 uint32_t virtio_offered(struct virtio_dev *dev, uint32_t select)
 {
 	return select < 2 ? (uint32_t)(dev->offered >> (32 * select)) : 0;
@@ -227,8 +236,10 @@ uint8_t virtio_generation(struct virtio_dev *dev)
 	return generation;
 }
 
+/* What others do to the device while ops->reset() waits without the lock is undone by what follows it. */
 static void reset(struct virtio_dev *dev)
 {
+	dev->resetting = true;
 	if (dev->ops->reset)
 		dev->ops->reset(dev);
 	for (unsigned i = 0; i < dev->n_queues; i++)
@@ -237,6 +248,8 @@ static void reset(struct virtio_dev *dev)
 	dev->status = 0;
 	if (dev->transport.reset)
 		dev->transport.reset(dev->transport.arg);
+	dev->resetting = false;
+	pthread_cond_broadcast(&dev->reset_ended);
 }
 
 /* 2.2.2 and 6.1: only what was offered, and VERSION_1 in any case: there is no legacy interface here. */
@@ -251,6 +264,8 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t status)
 	uint8_t added;
 
 	pthread_mutex_lock(&dev->lock);
+	while (dev->resetting) /* by another vCPU */
+		pthread_cond_wait(&dev->reset_ended, &dev->lock);
 	added = status & DRIVER_BITS & ~dev->status;
 	if (status == 0) {
 		reset(dev);

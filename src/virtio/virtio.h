@@ -12,7 +12,10 @@
  * transport signals it for a write that came as an exit. The loop then calls kick().
  *
  * Reset: when virtio_set_status(dev, 0) returns, nothing is in flight and no memory of the guest will be
- * written any more. ops->reset() may wait for its back end, but not for the loop's thread.
+ * written any more. ops->reset() may wait for its back end, for as long as a disk that hangs takes, but not for
+ * the loop's thread; and the loop's thread never waits for a reset. So ops->reset() releases the lock where it
+ * waits. Meanwhile no queue is ready (virtio_queue_ready()): a doorbell or a timer finds nothing to do, and what
+ * it was for is gone when the reset ends. Other vCPUs that write the status wait; what they read is the old one.
  */
 #pragma once
 
@@ -45,7 +48,10 @@ struct virtio_ops {
 	void (*kick)(struct virtio_dev *dev, unsigned queue);
 	/* Optional. Any thread: the driver is ready (DRIVER_OK); dev->features are final. */
 	void (*activate)(struct virtio_dev *dev);
-	/* Optional. Cancels or drains what is in flight; see above. The queues are still enabled. */
+	/*
+	 * Optional. Cancels or drains what is in flight; see above. The rings are still there, but no queue is
+	 * ready. It may release the lock to wait, and returns with it held.
+	 */
 	void (*reset)(struct virtio_dev *dev);
 	/* Optional. Any thread: with DRIVER_OK, what virtio_eventfd() says may have changed. */
 	void (*vectors_changed)(struct virtio_dev *dev);
@@ -85,6 +91,8 @@ struct virtio_dev {
 	uint64_t features;  /* what the driver accepted; final with FEATURES_OK */
 	uint8_t status;     /* VIRTIO_CONFIG_S_... */
 	uint8_t generation; /* of the configuration, 4.1.4.3.1 */
+	bool resetting;     /* a vCPU is in ops->reset(), perhaps without the lock */
+	pthread_cond_t reset_ended;
 
 	struct virtio_queue *queue;
 	unsigned n_queues;
@@ -116,7 +124,7 @@ static inline bool virtio_has(const struct virtio_dev *dev, unsigned feature)
 	return dev->features >> feature & 1;
 }
 
-/* DRIVER_OK, not broken, and the queue is enabled: it may be popped from. */
+/* DRIVER_OK, not broken, not being reset, and the queue is enabled: it may be popped from. */
 bool virtio_queue_ready(const struct virtio_dev *dev, unsigned queue);
 /* After pushing: interrupts the driver if it wants that. */
 void virtio_notify(struct virtio_dev *dev, unsigned queue);
@@ -143,6 +151,7 @@ void virtio_broken(struct virtio_dev *dev, const char *why);
 
 /* ---- for transports; the lock is taken inside ---- */
 
+void virtio_attach(struct virtio_dev *dev, struct virtio_transport transport); /* all zeros: none */
 uint32_t virtio_offered(struct virtio_dev *dev,
 			uint32_t select); /* 32 bits of the offer; 0 beyond bit 63 */
 uint32_t virtio_accepted(struct virtio_dev *dev, uint32_t select);

@@ -235,7 +235,7 @@ static void check(const struct world *w)
 	for (unsigned i = 0; i < t->n; i++) {
 		const struct vsock_conn *c = &t->conn[i];
 
-		must(c->out.used <= VSOCK_CONN_BUFFER);
+		must(c->out.used <= c->buffer);
 		must((uint32_t)(c->received - c->forwarded) == c->out.used);
 		must(c->state != VSOCK_FREE || c->out.data == NULL);
 		must(!vsock_conn_done(c));

@@ -28,7 +28,7 @@ static void blk_reset(struct virtio_dev *dev)
 	struct blk *blk = container_of(dev, struct blk, base);
 
 	blk->dropping = true;
-	disk_drain(blk->disk);
+	disk_cancel(blk->disk, &dev->lock);
 	blk->dropping = false;
 	blk->completed = 0;
 	blk->config.wce = 1;
@@ -79,7 +79,8 @@ static void on_ready(void *arg)
 	struct blk *blk = arg;
 
 	pthread_mutex_lock(&blk->base.lock);
-	blk_reap(blk);
+	if (!blk->dropping) /* then the vCPU that resets us reaps */
+		blk_reap(blk);
 	pthread_mutex_unlock(&blk->base.lock);
 }
 
@@ -94,15 +95,20 @@ static void on_resume(void *arg)
 	pthread_mutex_unlock(&blk->base.lock);
 }
 
+void blk_rescan(struct blk *blk)
+{
+	if (!disk_rescan(blk->disk))
+		return;
+	blk->config.capacity = disk_size(blk->disk) / DISK_SECTOR;
+	virtio_config_changed(&blk->base);
+}
+
 static void on_changed(void *arg)
 {
 	struct blk *blk = arg;
 
 	pthread_mutex_lock(&blk->base.lock);
-	if (disk_rescan(blk->disk)) {
-		blk->config.capacity = disk_size(blk->disk) / DISK_SECTOR;
-		virtio_config_changed(&blk->base);
-	}
+	blk_rescan(blk);
 	pthread_mutex_unlock(&blk->base.lock);
 }
 

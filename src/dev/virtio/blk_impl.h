@@ -46,7 +46,7 @@ struct blk {
 	struct blk_queue *queue;
 	unsigned n_queues, iov_max;
 	uint64_t completed; /* a bit a queue: something was pushed since the last interrupt */
-	bool dropping;      /* reset: what completes is not told to anybody */
+	bool dropping; /* reset: what completes is not told to anybody, and the loop does not reap */
 	char id[VIRTIO_BLK_ID_BYTES];
 	const char *name; /* for messages */
 	struct log_limit log;
@@ -54,5 +54,7 @@ struct blk {
 
 /* Serves a queue, starts what was found, and reaps what is finished. Lock held. */
 void blk_serve(struct blk *blk, unsigned queue);
+/* Looks at the image's size again, and tells the driver if it is another. Lock held. */
+void blk_rescan(struct blk *blk);
 /* Reaps, starts what follows from that, interrupts. Lock held. */
 void blk_reap(struct blk *blk);

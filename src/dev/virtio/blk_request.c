@@ -175,6 +175,8 @@ static int prepare(struct blk_request *r)
 	case VIRTIO_BLK_T_OUT:
 		return prepare_write(r, header.sector);
 	case VIRTIO_BLK_T_FLUSH:
+		blk_rescan(
+			r->blk); /* cheap beside a sync, and what inotify does not tell is found here */
 		r->io.op = DISK_FLUSH;
 		r->io.len = 0;
 		return SUBMIT;

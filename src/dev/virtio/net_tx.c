@@ -45,11 +45,17 @@ static int send_chain(struct net *net, unsigned pair, const struct vq_chain *c)
 	return rc == -EAGAIN ? -EAGAIN : 0;
 }
 
+/*
+ * A guest that has sent is likely to send more soon. So an empty queue is looked at again after the loop's other
+ * sources had their turn: the driver need not ring meanwhile, and is interrupted once for all that was sent. When
+ * nothing has come by then, doorbells are on and the driver hears of it: each turn but the last sends something.
+ */
 void net_tx_run(struct net *net, unsigned pair)
 {
 	struct vq *q = virtio_vq(&net->base, TX_QUEUE(pair));
 	struct vq_chain c = {.iov = net->iov + 1, .iov_max = NET_IOV - 1};
 	unsigned budget = q->size;
+	bool again = false;
 	int rc = 0;
 
 	vq_kicks_off(q);
@@ -58,7 +64,8 @@ void net_tx_run(struct net *net, unsigned pair)
 		if (rc < 0)
 			break;
 		if (rc == 0) {
-			if (!vq_kicks_on(q))
+			again = budget < q->size;
+			if (again || !vq_kicks_on(q))
 				break;
 			vq_kicks_off(q);
 			continue;
@@ -70,7 +77,8 @@ void net_tx_run(struct net *net, unsigned pair)
 		}
 		vq_push(q, &c, 0);
 	}
-	if (budget == 0)
+	if (budget == 0 || again)
 		virtio_kick_again(&net->base, TX_QUEUE(pair));
-	virtio_finish(&net->base, TX_QUEUE(pair), MIN(rc, 0));
+	if (!again)
+		virtio_finish(&net->base, TX_QUEUE(pair), MIN(rc, 0));
 }

@@ -65,6 +65,9 @@ void vsock_settle(struct vsock *v, struct vsock_conn *c)
 		vsock_unix_want_out(&v->host, c->fd, (uint32_t)(c - v->table.conn), want_out);
 		c->want_out = want_out;
 	}
+	if (c->state == VSOCK_DEAD &&
+	    c->owed == 0) /* its slot is another's as soon as one wants it */
+		hold_clients(v, false);
 	if (vsock_conn_ready(c))
 		vsock_table_enqueue(&v->table, c);
 	if (c->deadline_ms)

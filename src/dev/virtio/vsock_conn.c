@@ -63,7 +63,8 @@ void vsock_conn_close(struct vsock_conn *c)
 		return;
 	fd_close(&c->fd);
 	ring_fini(&c->out);
-	*c = (struct vsock_conn){.fd = -1, .next = c->next, .queued = c->queued};
+	*c = (struct vsock_conn){
+		.fd = -1, .next = c->next, .queued = c->queued, .buffer = c->buffer};
 }
 
 bool vsock_conn_done(const struct vsock_conn *c)
@@ -91,7 +92,11 @@ void vsock_conn_expire(struct vsock_conn *c, int64_t now_ms)
 
 static void start(struct vsock_conn *c, enum vsock_state state, int fd)
 {
-	*c = (struct vsock_conn){.state = state, .fd = fd, .next = c->next, .queued = c->queued};
+	*c = (struct vsock_conn){.state = state,
+				 .fd = fd,
+				 .next = c->next,
+				 .queued = c->queued,
+				 .buffer = c->buffer};
 }
 
 void vsock_conn_client(struct vsock_conn *c, int fd, int64_t now_ms)
@@ -155,8 +160,8 @@ static void after_output(struct vsock_conn *c)
 	if (c->out.used == 0 && c->guest_shut & NO_SEND && c->fd >= 0)
 		shutdown(c->fd, SHUT_WR);
 	/* Not for every few bytes. Once all have gone, `news` is `used`: the guest does not wait in vain. */
-	if (c->state == VSOCK_OPEN && !(c->guest_shut & NO_SEND) && used > VSOCK_CONN_BUFFER / 2 &&
-	    news >= VSOCK_CONN_BUFFER / 4)
+	if (c->state == VSOCK_OPEN && !(c->guest_shut & NO_SEND) && used > c->buffer / 2 &&
+	    news >= c->buffer / 4)
 		c->owed |= BIT(CREDIT_UPDATE);
 }
 
@@ -189,7 +194,7 @@ static void flush(struct vsock_conn *c, int64_t now_ms)
 /* What is left of a payload after its first `skip` bytes waits. It fits: the credit was checked. */
 static bool keep(struct vsock_conn *c, const struct iovec *iov, unsigned n, size_t skip)
 {
-	if (!c->out.data && ring_init(&c->out, VSOCK_CONN_BUFFER) < 0)
+	if (!c->out.data && ring_init(&c->out, c->buffer) < 0)
 		return false;
 	for (unsigned i = 0; i < n; i++) {
 		size_t gone = MIN(skip, iov[i].iov_len);
@@ -205,7 +210,7 @@ static void receive_data(struct vsock_conn *c, uint32_t len, struct iovec *iov, 
 {
 	size_t put = 0;
 
-	if (c->guest_shut & NO_SEND || len > VSOCK_CONN_BUFFER - c->out.used) {
+	if (c->guest_shut & NO_SEND || len > c->buffer - c->out.used) {
 		abort_conn(c,
 			   true); /* it had said it would not, or more than we promised to take */
 		return;
@@ -325,7 +330,7 @@ static void fill(struct vsock_conn *c, struct virtio_vsock_hdr *hdr, uint16_t op
 {
 	hdr->op = op;
 	hdr->flags = op == VIRTIO_VSOCK_OP_SHUTDOWN ? c->host_shut : 0;
-	hdr->buf_alloc = VSOCK_CONN_BUFFER;
+	hdr->buf_alloc = c->buffer;
 	hdr->fwd_cnt = c->told = c->forwarded;
 	c->owed &= (uint16_t)~BIT(CREDIT_UPDATE); /* every packet is one */
 }

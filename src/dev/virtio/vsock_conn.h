@@ -10,7 +10,7 @@
  * Nothing is sent from here: a packet that is due is a bit of `owed`, and the device asks for the next one
  * (vsock_conn_packet, then vsock_conn_read) when the guest has a buffer for it. So no reply needs memory.
  *
- * Credit (5.10.6.3). Guest to host: we promise VSOCK_CONN_BUFFER bytes. What the host's program does not take
+ * Credit (5.10.6.3). Guest to host: we promise `buffer` bytes, as many as the table said. What the host's program does not take
  * at once waits in `out`, and counts as forwarded once it has gone; so the guest stops when the program does,
  * and a guest that sends more than was promised is cut off. Host to guest: what the guest promised is the
  * most that is read from the socket; the rest waits in the kernel.
@@ -28,9 +28,10 @@
 #include "backend/ring.h"
 #include "base/base.h"
 
-#define VSOCK_CONN_BUFFER \
-	(128 * KIB)                 /* bytes from the guest that wait for a slow program, at most */
-#define VSOCK_PACKET_MAX (64 * KIB) /* payload of one packet to the guest; Linux's limit, too */
+/* Bytes from the guest that wait for a slow program, at most: of one connection of few, and of one of many. */
+#define VSOCK_CONN_BUFFER       (128 * KIB)
+#define VSOCK_CONN_BUFFER_SMALL (16 * KIB)
+#define VSOCK_PACKET_MAX        (64 * KIB) /* payload of one packet to the guest; Linux's limit, too */
 
 #define VSOCK_LINE_MS    60000 /* for a client to write its CONNECT line: it may be a person */
 #define VSOCK_REQUEST_MS 10000 /* for the guest to answer a REQUEST */
@@ -50,6 +51,7 @@ struct vsock_conn {
 	int fd; /* the host's side; -1: gone */
 	uint32_t guest_port, host_port;
 	int64_t deadline_ms; /* 0: none */
+	uint32_t buffer;     /* VSOCK_CONN_BUFFER, or ..._SMALL: its slot's */
 
 	uint16_t owed;     /* packets to send: bits 1 << VIRTIO_VSOCK_OP_... */
 	uint8_t host_shut; /* VIRTIO_VSOCK_SHUTDOWN_...: what the host's side will not do any more */

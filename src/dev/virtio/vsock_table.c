@@ -29,12 +29,34 @@ void vsock_table_fini(struct vsock_table *t)
 	*t = (struct vsock_table){0};
 }
 
-struct vsock_conn *vsock_table_slot(struct vsock_table *t)
+static bool give_up_a_dead_one(struct vsock_table *t)
+{
+	for (unsigned i = 0; i < t->n; i++)
+		if (t->conn[i].state == VSOCK_DEAD && t->conn[i].owed == 0) {
+			vsock_table_free(t, &t->conn[i]);
+			return true;
+		}
+	return false;
+}
+
+static struct vsock_conn *free_slot(struct vsock_table *t)
 {
 	for (unsigned i = 0; i < t->n; i++)
 		if (t->conn[i].state == VSOCK_FREE)
 			return &t->conn[i];
 	return t->n < VSOCK_CONNS ? &t->conn[t->n++] : NULL;
+}
+
+/* The lowest that is free: as long as connections are few they all have large buffers. */
+struct vsock_conn *vsock_table_slot(struct vsock_table *t)
+{
+	struct vsock_conn *c = free_slot(t);
+
+	if (!c && give_up_a_dead_one(t))
+		c = free_slot(t);
+	if (c)
+		c->buffer = c - t->conn < VSOCK_LARGE ? VSOCK_CONN_BUFFER : VSOCK_CONN_BUFFER_SMALL;
+	return c;
 }
 
 void vsock_table_key(struct vsock_table *t, const struct vsock_conn *c)

@@ -8,6 +8,7 @@
 #include "dev/virtio/vsock_conn.h"
 
 #define VSOCK_CONNS           1024
+#define VSOCK_LARGE           128 /* of them have a large buffer: 16 MiB; the others, small ones, 14 MiB */
 #define VSOCK_FIRST_HOST_PORT 0x40000000u /* of connections that a host's program makes */
 
 struct vsock_table {
@@ -22,7 +23,10 @@ MUST_CHECK int vsock_table_init(struct vsock_table *t); /* 0 or -ENOMEM */
 /* Closes all. Accepts one that is all zeroes. */
 void vsock_table_fini(struct vsock_table *t);
 
-/* A free slot, for vsock_conn_client() or vsock_conn_accept(); NULL: full. */
+/*
+ * A free slot, for vsock_conn_client() or vsock_conn_accept(); NULL: full. It may be that of a connection that the
+ * guest has forgotten, and whose last bytes no program has read yet: they are lost then.
+ */
 struct vsock_conn *vsock_table_slot(struct vsock_table *t);
 /* To be called once its ports are known. */
 void vsock_table_key(struct vsock_table *t, const struct vsock_conn *c);

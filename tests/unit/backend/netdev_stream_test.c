@@ -299,6 +299,40 @@ TEST(frames_before_the_end_are_not_lost)
 	rig_fini(&r);
 }
 
+static void frames_wait_for_buffers(bool sends)
+{
+	struct rig r;
+
+	open_stream(&r);
+	peer_sends(&r, 1, 60);
+	peer_sends(&r, 2, 61);
+	CHECK_EQ(NETDEV_HEADER + 60, rig_receive(&r)); /* the second is in our hands, too */
+	peer_sends(&r, 3, 62);
+	fd_close(&r.peer);
+	CHECK(rig_turn(&r, 1000));
+	CHECK(!rig_turn(&r, 0)); /* it makes no noise */
+	CHECK_EQ(0, r.link_downs);
+	if (sends) {
+		CHECK_EQ(-EPIPE, rig_send(&r, r.frame, 60));
+		CHECK(rig_turn(&r, 1000));
+		CHECK_EQ(1, r.link_downs);
+	} else {
+		netdev_want_readable(r.n, 0, true);
+		CHECK(rig_turn(&r, 1000));
+		CHECK_EQ(1, r.readable);
+		CHECK_EQ(NETDEV_HEADER + 61, rig_receive(&r));
+		CHECK_EQ(NETDEV_HEADER + 62, rig_receive(&r));
+		check_link_lost(&r);
+	}
+	rig_fini(&r);
+}
+
+TEST(frames_before_the_end_wait_for_buffers)
+{
+	frames_wait_for_buffers(false);
+	frames_wait_for_buffers(true);
+}
+
 TEST(readable_is_called_only_while_it_is_wanted)
 {
 	struct rig r;

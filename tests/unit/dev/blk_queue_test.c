@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dev/blk_rig.h"
 
+#include <sched.h>
+
 /* ---- durability ---- */
 
 TEST(with_flush_a_write_is_not_synced_by_itself)
@@ -241,6 +243,88 @@ TEST(after_reset_no_memory_of_the_guest_is_written)
 	}
 }
 
+/* Reads of the image do not come back until the pipe has an end. */
+static ssize_t hanging(void *arg, enum disk_op op, ssize_t result)
+{
+	char c;
+
+	(void)op;
+	CHECK_EQ(0, read(*(int *)arg, &c, 1));
+	return result;
+}
+
+static void *reset(void *arg)
+{
+	virtio_set_status(arg, 0);
+	return NULL;
+}
+
+static void offer(struct rig *g, unsigned n)
+{
+	put_header(g, VIRTIO_BLK_T_OUT, 0);
+	for (unsigned i = 0; i < n; i++)
+		fake_add(&g->f, 0,
+			 (struct fake_seg[]){{g->header, 16, false},
+					     {g->data, 512, false},
+					     {g->status, 1, true}},
+			 3);
+}
+
+/* As long as the host's storage hangs, a vCPU hangs in its reset; the loop has other devices to serve. */
+TEST(the_loop_does_not_wait_for_a_reset_that_waits_for_the_disk)
+{
+	pthread_t thread[2];
+	struct rig g;
+	struct disk *d;
+	bool waiting;
+	int end[2];
+
+	rig_init(&g);
+	g.config.engine = DISK_ENGINE_THREADS;
+	rig_attach(&g, ALL);
+	d = blk_of(&g)->disk;
+	CHECK_EQ(0, pipe(end));
+	d->file.fault_arg = &end[0];
+	d->file.fault = hanging;
+	alarm(60);
+	offer(&g, 5);
+	fake_kick(&g.f, 0);
+	CHECK_EQ(5, d->in_flight);
+	for (unsigned i = 0; i < 2; i++) /* another vCPU does the same */
+		CHECK_EQ(0, pthread_create(&thread[i], NULL, reset, g.dev));
+	do {
+		pthread_mutex_lock(&g.dev->lock);
+		waiting = g.dev->resetting && d->in_flight < 5;
+		pthread_mutex_unlock(&g.dev->lock);
+		sched_yield();
+	} while (!waiting);
+	CHECK(virtio_status(g.dev) & VIRTIO_CONFIG_S_DRIVER_OK);
+	for (unsigned i = 0; i < 3; i++) {
+		virtio_kick(g.dev, 0);
+		while (fake_turn(&g.f, 0))
+			;
+		d->ready(d->arg);
+		blk_of(&g)->limit.resume(blk_of(&g));
+		d->changed(d->changed_arg);
+	}
+	pthread_mutex_lock(&g.dev->lock);
+	CHECK(d->in_flight > 0);
+	pthread_mutex_unlock(&g.dev->lock);
+	close(end[1]);
+	for (unsigned i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	alarm(0);
+	CHECK_EQ(0, virtio_status(g.dev));
+	CHECK_EQ(0, d->in_flight);
+	CHECK_EQ(NO_STATUS, status_of(&g));
+	d->file.fault = NULL;
+	close(end[0]);
+	g.f.next = align_up(g.status + 64, 4096);
+	fake_attach(&g.f, g.dev, 0);
+	CHECK_EQ(VIRTIO_BLK_S_OK, request(&g, VIRTIO_BLK_T_IN, 0, 512, true, NULL));
+	rig_fini(&g);
+}
+
 TEST(a_device_may_go_with_requests_in_flight)
 {
 	static const enum disk_engine engines[] = {DISK_ENGINE_IO_URING, DISK_ENGINE_THREADS};
@@ -311,6 +395,25 @@ TEST(a_reset_forgets_what_the_limit_held_back)
 }
 
 /* ---- size changes ---- */
+
+/* truncate(2) by path opens nothing, so nothing is closed: the next flush finds it. */
+TEST(a_size_that_nobody_tells_of_is_found_by_the_next_flush)
+{
+	uint64_t capacity;
+	struct rig g;
+
+	rig_start(&g);
+	CHECK_EQ(0, truncate(g.image, 2 * DISK_LEN));
+	while (fake_turn(&g.f, 0))
+		;
+	CHECK_EQ(0, g.f.config_interrupts);
+	CHECK_EQ(VIRTIO_BLK_S_OK, request(&g, VIRTIO_BLK_T_FLUSH, 0, 0, false, NULL));
+	CHECK_EQ(1, g.f.config_interrupts);
+	virtio_config_read(g.dev, 0, &capacity, sizeof(capacity));
+	CHECK_EQ(2 * SECTORS, capacity);
+	CHECK_EQ(VIRTIO_BLK_S_OK, request(&g, VIRTIO_BLK_T_IN, 2 * SECTORS - 1, 512, true, NULL));
+	rig_fini(&g);
+}
 
 TEST(a_larger_image_is_told_to_the_driver)
 {

@@ -14,6 +14,12 @@ static void add_tx(struct net_rig *r, unsigned queue, uint32_t len)
 	fake_add(&r->f, queue, &seg, 1);
 }
 
+static void serve_all(struct net_rig *r)
+{
+	while (fake_turn(&r->f, 0))
+		;
+}
+
 TEST(a_frame_is_sent_as_it_is)
 {
 	struct net_rig r;
@@ -135,7 +141,41 @@ TEST(frames_wait_in_the_ring_while_the_line_is_full)
 	CHECK_EQ(101, r.back->out[1].len);
 	CHECK_EQ(0, net_used(&r, TX));
 	CHECK_EQ(0, net_used(&r, TX));
+	serve_all(&r);
 	CHECK_EQ(1, r.f.interrupts[TX]); /* one for both */
+	net_close(&r);
+}
+
+static bool doorbells_on(struct net_rig *r)
+{
+	const uint16_t *flags = fake_host(&r->f, r->f.queue[TX].used);
+
+	return !(*flags & VRING_USED_F_NO_NOTIFY);
+}
+
+/* Without a doorbell: the queue is looked at again as long as frames come, and one interrupt is for all. */
+TEST(frames_that_follow_need_no_doorbell_and_none_is_left)
+{
+	struct net_rig r;
+
+	net_open(&r, plain, TSO);
+	serve_all(&r);
+	CHECK(doorbells_on(&r));
+	add_tx(&r, TX, 100);
+	fake_kick(&r.f, TX);
+	for (unsigned i = 1; i <= 10; i++) {
+		CHECK_EQ(i, r.back->n_out);
+		CHECK_EQ(0, net_used(&r, TX));
+		CHECK(!doorbells_on(&r));
+		CHECK_EQ(0, r.f.interrupts[TX]);
+		add_tx(&r, TX, 100);
+		CHECK(fake_turn(&r.f, 0));
+	}
+	CHECK_EQ(0, net_used(&r, TX));
+	serve_all(&r);
+	CHECK(doorbells_on(&r));
+	CHECK_EQ(11, r.back->n_out);
+	CHECK_EQ(1, r.f.interrupts[TX]);
 	net_close(&r);
 }
 

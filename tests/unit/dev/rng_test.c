@@ -157,6 +157,32 @@ TEST(a_looped_chain_stops_the_device_until_reset)
 	fake_fini(&f);
 }
 
+/* All its heads and buffers are fine: nothing but the distance is wrong. None is filled, and no turn is spent. */
+TEST(an_index_further_than_the_queue_is_long_stops_the_device)
+{
+	const uint16_t by[] = {FAKE_QUEUE_SIZE + 1, 300, 40000};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(by); i++) {
+		struct fake_driver f;
+		uint16_t *avail;
+		uint64_t at;
+
+		setup(&f, &unlimited);
+		at = fake_alloc(&f, 16 * FAKE_QUEUE_SIZE);
+		avail = fake_host(&f, f.queue[0].avail);
+		for (uint16_t n = 0; n < FAKE_QUEUE_SIZE; n++)
+			ask(&f, at + 16 * n, 16);
+		avail[1] = by[i];
+		while (fake_turn(&f, 0))
+			;
+		fake_kick(&f, 0);
+		CHECK(virtio_status(f.dev) & VIRTIO_CONFIG_S_NEEDS_RESET);
+		CHECK_EQ(0, nonzero(&f, at, 16 * FAKE_QUEUE_SIZE));
+		CHECK_EQ(1, f.config_interrupts);
+		fake_fini(&f);
+	}
+}
+
 /* The driver reuses its descriptors while the device is at it: the loop goes on in later turns. */
 TEST(more_requests_than_one_turn_serves_are_served_in_the_next)
 {

@@ -475,6 +475,43 @@ TEST(table_full_of_connections_refuses_the_guest_and_keeps_clients_waiting)
 	CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
 }
 
+/* A program that never reads keeps what the guest had sent before it closed, but not others from connecting. */
+TEST(slots_of_dead_connections_are_given_to_new_ones)
+{
+	struct rlimit old, more;
+	struct virtio_vsock_hdr hdr;
+	struct rig r;
+	int fd, l;
+
+	CHECK_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
+	more = (struct rlimit){.rlim_cur = MIN(old.rlim_max, 4096), .rlim_max = old.rlim_max};
+	if (more.rlim_cur < VSOCK_CONNS + 100)
+		skip();
+	CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &more));
+	rig_init(&r);
+	fd = rig_guest_connects(&r);
+	fill_up(&r);
+	hdr = rig_hdr(&r, OP(SHUTDOWN));
+	hdr.flags = NO_RCV | NO_SEND;
+	rig_send(&r, hdr, NULL, 0);
+	rig_expect_rst(&r);
+	CHECK_EQ(1, rig_vsock(&r)->table.n);
+	unlink(r.port_path);
+	l = unix_sock(r.port_path, true);
+	for (unsigned i = 1; i < VSOCK_CONNS; i++)
+		request_from(&r, 10000 + i, OP(RESPONSE));
+	CHECK_EQ(VSOCK_CONNS, rig_vsock(&r)->table.n);
+	CHECK_EQ(VSOCK_CONN_BUFFER, rig_vsock(&r)->table.conn[VSOCK_LARGE - 1].buffer);
+	CHECK_EQ(VSOCK_CONN_BUFFER_SMALL, rig_vsock(&r)->table.conn[VSOCK_LARGE].buffer);
+	request_from(&r, 20000, OP(RESPONSE));
+	CHECK_EQ(VSOCK_CONNS, rig_vsock(&r)->table.n);
+	request_from(&r, 20001, OP(RST));
+	close(fd);
+	close(l);
+	rig_fini(&r);
+	CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &old));
+}
+
 static void *run_loop(void *loop)
 {
 	return (void *)(intptr_t)loop_run(loop);
