@@ -78,6 +78,24 @@ def test_flood_that_the_guest_does_not_read_costs_next_to_nothing(far, say, tran
         end(vm)
 
 
+@pytest.mark.parametrize("transport", ["pci", "mmio"])
+def test_vlan(far, transport):
+    """Tagged frames between guest and bridge, with the driver's offloads: the servers are in VLAN 7, without a tag."""
+    tool("ip", "link", "set", "dev", "bridge", "type", "bridge", "vlan_filtering", "1")
+    tool("bridge", "vlan", "add", "dev", "tap1", "vid", "7")
+    tool("bridge", "vlan", "add", "dev", "near", "vid", "7", "pvid", "untagged")
+    try:
+        with Terminal("--transport", transport, "--net", "tap=tap1", initrd=TEST_INITRD, memory="512M") as vm:
+            set_up(vm, "192.0.2.2")
+            vm.ok("modprobe 8021q; ip link add link eth0 name eth0.7 type vlan id 7")
+            vm.ok(f"ip addr add {GUEST}/24 dev eth0.7; ip link set eth0.7 up; ping -c 3 -s 1472 {FAR}")
+            both_ways(vm, FAR, far, SMALL)
+            end(vm)
+    finally:
+        tool("bridge", "vlan", "add", "dev", "near", "vid", "1", "pvid", "untagged")
+        tool("ip", "link", "set", "dev", "bridge", "type", "bridge", "vlan_filtering", "0")
+
+
 @pytest.mark.parametrize("user,words,say_so", [
     ("nobody", "tap=nothere", "nothere"), ("nobody", "tap=roots", "roots"), ("nobody", "tap", "tap"),
     ("root", "tap=bridge", "'bridge' is not a tap interface"), ("root", "tap=tap1,queues=2", "tap1"),
