@@ -2,6 +2,7 @@
 """Guests that several tests share: a boot is the expensive part here."""
 import pytest
 
+import nets
 from vm import Terminal
 
 
@@ -12,6 +13,14 @@ def guest():
         yield vm.shell()
         vm.send("poweroff\r")
         assert vm.end() == 0
+
+
+@pytest.fixture(scope="module")
+def far(tmp_path_factory):
+    """The servers behind a bridge, to which tap1 and tap4 belong."""
+    servers = nets.bridge_and_servers(tmp_path_factory.mktemp("servers"))
+    yield servers
+    servers.stop()
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ def test_names_are_asked_of_the_hosts_name_server(vm):
 
 
 def test_outgoing_connections_carry_bulk_data_both_ways(vm, servers):
-    both_ways(vm, GATEWAY, servers)
+    both_ways(vm, GATEWAY, servers, 64 * MIB)
 
 
 def test_many_connections_at_once(vm):
