@@ -14,8 +14,10 @@
  * Whoever serves a ring can write all of guest RAM that it was given; it is trusted with the guest, but not with
  * toyvmm: each reply is checked, and it may die at any time (`gone`).
  *
- * Locks: called with the virtio device's lock held; `gone` and `config_changed` are called from the loop thread
- * with no lock. An implementation has no lock that is held while it calls.
+ * Locks: called with the virtio device's lock held, so one after the other; only stop() may take its time, and is
+ * called without that lock, but nothing else is meanwhile. `gone` and `config_changed` are called from the loop thread
+ * with no lock, also while a vCPU thread is in one of the functions here. An implementation has no lock that is held
+ * while it calls.
  */
 #pragma once
 
@@ -46,10 +48,12 @@ struct vhost_ops {
 	int (*set_call)(struct vhost *v, unsigned queue, int fd);
 	/*
 	 * Reset: when it returns nobody reads or writes guest RAM any more. Waits for requests in flight, but not for
-	 * the loop's thread. Also when `gone`.
+	 * the loop's thread. Also when `gone`; not when start() failed. No lock held.
 	 */
 	void (*stop)(struct vhost *v);
-	/* The device's configuration space; [off, off + len) lies in config_len. 0 or -errno. */
+	/*
+	 * The device's configuration space; [off, off + len) lies in config_len. 0 or -errno: then it reads as zeros.
+	 */
 	int (*config_read)(struct vhost *v, unsigned off, void *data, unsigned len);
 	int (*config_write)(struct vhost *v, unsigned off, const void *data, unsigned len);
 	void (*destroy)(struct vhost *v);
@@ -65,9 +69,12 @@ struct vhost {
 	unsigned config_len;
 	/* Set by the one who uses it; may be NULL. Loop thread. */
 	void (*config_changed)(void *arg);
+	/*
+	 * Nobody serves the queues any more: the driver sees DEVICE_NEEDS_RESET, and what it may do then is reset the
+	 * device and start it anew. One that waits for its back end to come back, and gives it the rings then, does
+	 * not call this: the driver's requests stay in the rings meanwhile.
+	 */
 	void (*gone)(void *arg, const char *why);
-	/* The back end is there again after `gone`, and was given the rings anew. Loop thread. */
-	void (*back)(void *arg);
 	void *arg;
 };
 

@@ -284,12 +284,25 @@ void virtio_set_status(struct virtio_dev *dev, uint8_t status)
 	pthread_mutex_unlock(&dev->lock);
 }
 
+/* A back end that the device is waiting for, without the lock, is not asked anything else meanwhile. */
+static void lock_config(struct virtio_dev *dev)
+{
+	pthread_mutex_lock(&dev->lock);
+	while (dev->resetting && dev->ops->config_read)
+		pthread_cond_wait(&dev->reset_ended, &dev->lock);
+}
+
 void virtio_config_read(struct virtio_dev *dev, uint64_t off, void *data, unsigned len)
 {
 	memset(data, 0, len);
-	pthread_mutex_lock(&dev->lock);
-	if (off < dev->config_len)
-		memcpy(data, (const uint8_t *)dev->config + off, MIN(len, dev->config_len - off));
+	if (off >= dev->config_len)
+		return;
+	len = MIN(len, dev->config_len - (unsigned)off);
+	lock_config(dev);
+	if (dev->ops->config_read)
+		dev->ops->config_read(dev, (unsigned)off, data, len);
+	else
+		memcpy(data, (const uint8_t *)dev->config + off, len);
 	pthread_mutex_unlock(&dev->lock);
 }
 
@@ -297,7 +310,7 @@ void virtio_config_write(struct virtio_dev *dev, uint64_t off, const void *data,
 {
 	if (!dev->ops->config_write || off >= dev->config_len || len > dev->config_len - off)
 		return;
-	pthread_mutex_lock(&dev->lock);
+	lock_config(dev);
 	dev->ops->config_write(dev, (unsigned)off, data, len);
 	pthread_mutex_unlock(&dev->lock);
 }

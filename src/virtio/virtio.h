@@ -44,7 +44,10 @@ struct virtio_host {
 struct virtio_ops {
 	const char *name;
 	uint16_t id; /* VIRTIO_ID_... */
-	/* Loop thread: the driver rang the doorbell of `queue`, which is enabled, with DRIVER_OK. */
+	/*
+	 * Loop thread: the driver rang the doorbell of `queue`, which is enabled, with DRIVER_OK. NULL where the loop
+	 * watches no doorbell (virtio_watch_doorbell()).
+	 */
 	void (*kick)(struct virtio_dev *dev, unsigned queue);
 	/* Optional. Any thread: the driver is ready (DRIVER_OK); dev->features are final. */
 	void (*activate)(struct virtio_dev *dev);
@@ -57,6 +60,11 @@ struct virtio_ops {
 	void (*vectors_changed)(struct virtio_dev *dev);
 	/* Optional: a field of the configuration space was written (off + len inside it), config[] not yet. */
 	void (*config_write)(struct virtio_dev *dev, unsigned off, const void *data, unsigned len);
+	/*
+	 * Optional: reads the configuration space (off + len inside it) instead of config[], which may be NULL then.
+	 * data[] is zeroed. Neither this nor config_write() is called while reset() waits.
+	 */
+	void (*config_read)(struct virtio_dev *dev, unsigned off, void *data, unsigned len);
 	/* Frees the whole object. The loop has ended. No lock held. */
 	void (*destroy)(struct virtio_dev *dev);
 };
@@ -96,7 +104,7 @@ struct virtio_dev {
 
 	struct virtio_queue *queue;
 	unsigned n_queues;
-	void *config; /* little-endian; the device's own struct, or NULL */
+	void *config; /* little-endian; the device's own struct, or NULL: there is none, or ops->config_read */
 	unsigned config_len;
 	struct log_limit log;
 };
