@@ -100,6 +100,14 @@ static bool is_net(const struct vm_config *c, const char *name)
 	return false;
 }
 
+static bool is_vfio(const struct vm_config *c, const char *name)
+{
+	for (unsigned i = 0; i < c->n_vfios; i++)
+		if (c->vfio[i].id && strcmp(c->vfio[i].id, name) == 0)
+			return true;
+	return false;
+}
+
 static int name_devices(struct vm_config *c, struct err *e)
 {
 	int rc = 0;
@@ -113,6 +121,8 @@ static int name_devices(struct vm_config *c, struct err *e)
 	}
 	for (unsigned i = 0; rc == 0 && i < c->n_nets; i++)
 		rc = name_one(&c->net[i].id, "net", i, is_net, c, e);
+	for (unsigned i = 0; rc == 0 && i < c->n_vfios; i++)
+		rc = name_one(&c->vfio[i].id, "vfio", i, is_vfio, c, e);
 	return rc;
 }
 

@@ -51,6 +51,12 @@ struct console_config *config_add_console(struct vm_config *c, struct err *e)
 		    "consoles", e);
 }
 
+struct vfio_config *config_add_vfio(struct vm_config *c, struct err *e)
+{
+	return grow(&c->vfio, &c->n_vfios, CONFIG_MAX_PCI_DEVICES, sizeof(*c->vfio),
+		    "devices of the host", e);
+}
+
 static void free_net(struct net_config *n)
 {
 	for (unsigned i = 0; i < n->n_hostfwds; i++) {
@@ -78,6 +84,11 @@ void config_free_devices(struct vm_config *c)
 		free(c->console[i].path);
 		free(c->console[i].name);
 	}
+	for (unsigned i = 0; i < c->n_vfios; i++) {
+		free(c->vfio[i].path);
+		free(c->vfio[i].id);
+	}
+	free(c->vfio);
 	free(c->disk);
 	free(c->net);
 	free(c->console);

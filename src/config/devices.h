@@ -104,6 +104,12 @@ struct balloon_config {
 	bool free_page_reporting;
 };
 
+/* A device of the host's, given to the guest (passthru/kernel.h). */
+struct vfio_config {
+	char *id;   /* name in messages; default: vfio0, vfio1, ... */
+	char *path; /* "0000:03:00.0", "03:00.0", or a device's directory in sysfs: an mdev */
+};
+
 struct rng_config {
 	bool enabled;
 	struct limit_config limit;

@@ -184,6 +184,11 @@ static int finish_console(void *target, const json_t *object, struct err *e)
 	return console_check(target, e);
 }
 
+static void *new_vfio(struct vm_config *c, struct err *e)
+{
+	return config_add_vfio(c, e);
+}
+
 static void *the_vsock(struct vm_config *c, struct err *e)
 {
 	(void)e;
@@ -215,6 +220,7 @@ const struct json_section json_sections[] = {
 	{"vsock", false, vsock_fields, the_vsock, NULL},
 	{"balloon", false, balloon_fields, the_balloon, NULL},
 	{"entropy", false, rng_fields, the_rng, NULL},
+	{"vfio", true, vfio_fields, new_vfio, NULL},
 	{"features", true, feature_keys, NULL, finish_feature},
 	{0},
 };

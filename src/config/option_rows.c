@@ -69,6 +69,13 @@ static int apply_balloon(struct vm_config *c, const char *value, struct err *e)
 	return list_parse(&balloon_list, &c->balloon, value, e);
 }
 
+static int apply_vfio(struct vm_config *c, const char *value, struct err *e)
+{
+	struct vfio_config *v = config_add_vfio(c, e);
+
+	return v ? list_parse(&vfio_option_list, v, value, e) : -EINVAL;
+}
+
 static int apply_rng(struct vm_config *c, const char *value, struct err *e)
 {
 	(void)value;
@@ -264,6 +271,20 @@ const struct option_row option_rows[N_OPTIONS] = {
 			"--balloon 128M,deflate-on-oom",
 			apply_balloon,
 			&balloon_list,
+		},
+	[OPT_VFIO] =
+		{
+			"vfio",
+			0,
+			"DEVICE[,id=NAME]",
+			true,
+			"A device of the host's, given to the guest: a PCI address, as 'toyvmm vfio\n"
+			"list' shows it, or the directory of a mediated device in sysfs. All of the\n"
+			"guest's memory is locked. 'toyvmm vfio check' says whether it can work.\n"
+			"  id=NAME               in messages; default: vfio0, vfio1, ...",
+			"--vfio 0000:03:00.0 --vfio /sys/bus/mdev/devices/UUID",
+			apply_vfio,
+			&vfio_option_list,
 		},
 	[OPT_CONFIG] =
 		{

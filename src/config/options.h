@@ -22,6 +22,7 @@ enum option_id {
 	OPT_VSOCK,
 	OPT_RNG,
 	OPT_BALLOON,
+	OPT_VFIO,
 	OPT_CONFIG,
 	OPT_VERBOSE,
 	OPT_QUIET,

@@ -46,14 +46,14 @@ static int check_machine(const struct vm_config *c, struct err *e)
 static int check_count(const struct vm_config *c, struct err *e)
 {
 	unsigned n = c->n_disks + c->n_nets + (c->n_consoles > 0) + c->rng.enabled +
-		     (c->vsock.cid != 0) + c->balloon.enabled;
+		     (c->vsock.cid != 0) + c->balloon.enabled + c->n_vfios;
 	bool pci = c->transport == TRANSPORT_PCI;
 	unsigned max = pci ? CONFIG_MAX_PCI_DEVICES : CONFIG_MAX_MMIO_DEVICES;
 
 	if (n > max)
 		return err_set(e, EINVAL,
-			       "%u virtio devices: at most %u are possible with the %s transport",
-			       n, max, pci ? "pci" : "mmio");
+			       "%u devices: at most %u are possible with the %s transport", n, max,
+			       pci ? "pci" : "mmio");
 	if (n > 0 && pci && config_pci_off(c))
 		return err_set(e, EINVAL,
 			       "the transport is pci, but the kernel's command line says pci=off: "
@@ -200,13 +200,41 @@ static int check_small(const struct vm_config *c, struct err *e)
 	return 0;
 }
 
+/* The device writes to the pages that it was given at the start, whatever the guest's memory is by then. */
+static int check_vfios(const struct vm_config *c, struct err *e)
+{
+	if (c->n_vfios == 0)
+		return 0;
+	if (c->transport != TRANSPORT_PCI)
+		return err_set(
+			e, EINVAL,
+			"a device of the host's (--vfio) needs the PCI bus: --transport pci");
+	if (c->balloon.enabled)
+		return err_set(e, EINVAL,
+			       "--balloon and --vfio contradict each other: a device of the host's "
+			       "needs all of the guest's memory in its place");
+	for (unsigned i = 0; i < c->n_vfios; i++)
+		for (unsigned k = 0; k < i; k++) {
+			if (same(c->vfio[k].id, c->vfio[i].id))
+				return err_set(e, EINVAL,
+					       "two devices of the host have the id '%s'",
+					       c->vfio[i].id);
+			if (same(c->vfio[k].path, c->vfio[i].path))
+				return err_set(e, EINVAL, "'%s' and '%s' are the same device, '%s'",
+					       c->vfio[k].id ? c->vfio[k].id : "?",
+					       c->vfio[i].id ? c->vfio[i].id : "?",
+					       show(c->vfio[i].path).text);
+		}
+	return 0;
+}
+
 int config_validate(const struct vm_config *c, struct err *e)
 {
 	int rc;
 
 	if ((rc = check_machine(c, e)) < 0 || (rc = check_count(c, e)) < 0 ||
 	    (rc = check_disks(c, e)) < 0 || (rc = check_nets(c, e)) < 0 ||
-	    (rc = check_consoles(c, e)) < 0)
+	    (rc = check_consoles(c, e)) < 0 || (rc = check_vfios(c, e)) < 0)
 		return rc;
 	return check_small(c, e);
 }

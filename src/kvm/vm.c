@@ -138,6 +138,18 @@ int kvm_irqfd(const struct kvm *k, int event_fd, unsigned gsi, bool connect)
 	return ioctl(k->vm_fd, KVM_IRQFD, &irqfd) < 0 ? -errno : 0;
 }
 
+int kvm_irqfd_level(const struct kvm *k, int event_fd, int resample_fd, unsigned gsi, bool connect)
+{
+	struct kvm_irqfd irqfd = {
+		.fd = (uint32_t)event_fd,
+		.resamplefd = (uint32_t)resample_fd,
+		.gsi = gsi,
+		.flags = connect ? KVM_IRQFD_FLAG_RESAMPLE : KVM_IRQFD_FLAG_DEASSIGN,
+	};
+
+	return ioctl(k->vm_fd, KVM_IRQFD, &irqfd) < 0 ? -errno : 0;
+}
+
 void kvm_irq_line(const struct kvm *k, unsigned gsi, bool level)
 {
 	struct kvm_irq_level line = {.irq = gsi, .level = level};

@@ -47,6 +47,11 @@ int kvm_connect_irq(const struct kvm *k, int event_fd, unsigned gsi, struct err 
 
 /* The same for run time: connects, or takes the connection away. 0 or -errno. */
 int kvm_irqfd(const struct kvm *k, int event_fd, unsigned gsi, bool connect);
+/*
+ * KVM_IRQFD with a resample eventfd: `event_fd` raises the level-triggered interrupt; at its end (EOI) KVM lowers it
+ * and writes `resample_fd`. Levels of several sources of one interrupt are or-ed. 0 or -errno.
+ */
+int kvm_irqfd_level(const struct kvm *k, int event_fd, int resample_fd, unsigned gsi, bool connect);
 /* KVM_IRQ_LINE: the level of a level-triggered interrupt. */
 void kvm_irq_line(const struct kvm *k, unsigned gsi, bool level);
 /* KVM_SET_GSI_ROUTING: replaces the whole table. 0 or -errno. */

@@ -7,6 +7,7 @@
 #include "dev/pvpanic.h"
 #include "dev/rtc.h"
 #include "dev/serial.h"
+#include "machine/passthru_board.h"
 #include "machine/virtio_board.h"
 
 /* Called by devices on vCPU threads: what the guest asked for becomes the machine's outcome. */
@@ -161,8 +162,9 @@ static int place_devices(struct machine *m, struct err *e)
 int board_create(struct machine *m, struct err *e)
 {
 	static int (*const create[])(struct machine * m, struct err * e) = {
-		connect_irqs,   open_console,   create_serial, create_i8042,        create_rtc,
-		create_acpi_pm, create_pvpanic, place_devices, virtio_board_create,
+		connect_irqs,        open_console,          create_serial,  create_i8042,
+		create_rtc,          create_acpi_pm,        create_pvpanic, place_devices,
+		virtio_board_create, passthru_board_create,
 	};
 	int rc;
 
@@ -185,6 +187,7 @@ void board_destroy(struct machine *m)
 {
 	struct board *b = &m->board;
 
+	passthru_board_destroy(m);
 	virtio_board_destroy(m);
 	pvpanic_destroy(b->pvpanic);
 	acpi_pm_destroy(b->acpi_pm);

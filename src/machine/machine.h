@@ -23,6 +23,8 @@
 #include "kvm/vm.h"
 #include "machine/doctor.h"
 #include "mem/gmem.h"
+#include "passthru/kernel.h"
+#include "passthru/pci.h"
 #include "pci/pci.h"
 #include "virtio/virtio.h"
 
@@ -85,6 +87,9 @@ struct machine {
 	struct virtio_host virtio_host;
 	struct virtio_slot *virtio;
 	unsigned n_virtio;
+	struct vfio_kernel *vfio;   /* NULL: no device of the host's */
+	struct passthru **passthru; /* n_passthrus of them */
+	unsigned n_passthrus;
 	struct virtio_dev *console; /* the one whose first port is this terminal, or NULL */
 	atomic_int outcome;         /* enum outcome */
 	atomic_bool stopping;       /* vCPUs leave their run loop */

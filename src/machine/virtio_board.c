@@ -158,6 +158,7 @@ static int create_pci(struct machine *m, struct err *e)
 	m->pci.window64 = m->hardware.window64;
 	m->pci.window64_last = m->hardware.window64_last;
 	m->pci.set_intx = wiring_set_intx;
+	m->pci.connect_intx = wiring_connect_intx;
 	m->pci.intx_arg = m;
 	for (unsigned line = 0; line < PCI_INTX_LINES; line++)
 		m->pci.interrupt_line[line] = (uint8_t)(GSI_PCI_INTX + line);

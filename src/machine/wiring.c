@@ -56,6 +56,13 @@ void wiring_set_intx(void *machine, unsigned line, bool level)
 	kvm_irq_line(&m->kvm, GSI_PCI_INTX + line, level);
 }
 
+int wiring_connect_intx(void *machine, unsigned line, int trigger, int resample, bool connect)
+{
+	struct machine *m = machine;
+
+	return kvm_irqfd_level(&m->kvm, trigger, resample, GSI_PCI_INTX + line, connect);
+}
+
 int wiring_init(struct machine *m, struct err *e)
 {
 	int rc = routes_create(&m->routes, &m->kvm, e);

@@ -11,3 +11,4 @@
 int wiring_init(struct machine *m, struct err *e);
 /* For struct pci_bus. */
 void wiring_set_intx(void *machine, unsigned line, bool level);
+int wiring_connect_intx(void *machine, unsigned line, int trigger, int resample, bool connect);

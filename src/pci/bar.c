@@ -100,6 +100,15 @@ void pci_update_bars(struct pci_bus *b)
 	for_each_bar(b, map);
 }
 
+void pci_unmap_bars(struct pci_dev *d)
+{
+	for (unsigned i = 0; i < PCI_BARS; i++) {
+		if (d->bar[i].mapped)
+			bus_remove(space(d->bus, &d->bar[i]), d->bar[i].at);
+		d->bar[i].mapped = false;
+	}
+}
+
 /* What pci_add() does: */
 
 static int check(const struct pci_dev *d, unsigned i, struct err *e)

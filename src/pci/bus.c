@@ -34,7 +34,11 @@ static void function_write(struct pci_bus *b, uint64_t function, unsigned off, c
 {
 	struct pci_dev *d = find(b, function);
 
-	if (d)
+	if (!d || len > PCI_FUNCTION_LEN - off)
+		return;
+	if (d->ops && d->ops->config_write)
+		d->ops->config_write(d, off, data, len);
+	else
 		pci_config_write(d, off, data, len);
 }
 
@@ -135,6 +139,20 @@ int pci_add(struct pci_bus *b, struct pci_dev *d, struct err *e)
 	rc = add(b, d, e);
 	pthread_mutex_unlock(&b->lock);
 	return rc;
+}
+
+void pci_remove(struct pci_dev *d)
+{
+	struct pci_bus *b = d->bus;
+
+	pci_set_intx(d, false);
+	pthread_mutex_lock(&b->lock);
+	if (b->slot[d->slot] == d) {
+		pci_unmap_bars(d);
+		b->slot[d->slot] = NULL;
+		pci_update_bars(b); /* another's BAR may have waited for the place */
+	}
+	pthread_mutex_unlock(&b->lock);
 }
 
 int pci_bus_init(struct pci_bus *b, struct bus *mmio, struct bus *pio, struct err *e)

@@ -270,6 +270,16 @@ void msix_config_written(struct msix *x, unsigned off, unsigned len)
 		set_control(x, pci_get16(x->dev, control));
 }
 
+bool msix_unmasked(struct msix *x, unsigned v)
+{
+	bool yes;
+
+	pthread_mutex_lock(&x->lock);
+	yes = v < x->n && unmasked(x, v);
+	pthread_mutex_unlock(&x->lock);
+	return yes;
+}
+
 bool msix_enabled(struct msix *x)
 {
 	bool enabled;
@@ -305,43 +315,46 @@ static int add_capability(struct pci_dev *d, unsigned vectors, unsigned bar, uin
 	uint8_t cap[PCI_CAP_MSIX_SIZEOF] = {PCI_CAP_ID_MSIX};
 	uint16_t size = (uint16_t)(vectors - 1);
 	uint32_t table = table_off | bar, pba = pba_off | bar;
-	int at;
 
 	memcpy(cap + PCI_MSIX_FLAGS, &size, sizeof(size));
 	memcpy(cap + PCI_MSIX_TABLE, &table, sizeof(table));
 	memcpy(cap + PCI_MSIX_PBA, &pba, sizeof(pba));
-	at = pci_add_cap(d, cap, sizeof(cap));
-	if (at >= 0)
-		d->writable[at + PCI_MSIX_FLAGS + 1] =
-			(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL) >> 8;
-	return at;
+	return pci_add_cap(d, cap, sizeof(cap));
+}
+
+int msix_adopt(struct msix **out, struct pci_dev *d, const struct msi_router *router, unsigned cap,
+	       struct err *e)
+{
+	unsigned n = (pci_get16(d, cap + PCI_MSIX_FLAGS) & PCI_MSIX_FLAGS_QSIZE) + 1;
+	struct msix *x = calloc(1, sizeof(*x) + n * sizeof(x->vector[0]));
+
+	if (!x)
+		return err_set(e, ENOMEM, "%s: MSI-X: out of memory", d->name);
+	pci_put16(d, cap + PCI_MSIX_FLAGS, (uint16_t)(n - 1));
+	d->writable[cap + PCI_MSIX_FLAGS + 1] =
+		(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL) >> 8;
+	pthread_mutex_init(&x->lock, NULL);
+	x->dev = d;
+	x->router = router;
+	x->cap = cap;
+	x->n = n;
+	for (unsigned v = 0; v < n; v++)
+		x->vector[v] = (struct vector){.masked = true, .irq.fd = -1, .route = -1};
+	*out = x;
+	return 0;
 }
 
 int msix_create(struct msix **out, struct pci_dev *d, const struct msi_router *router,
 		unsigned vectors, unsigned bar, uint32_t table_off, uint32_t pba_off, struct err *e)
 {
-	struct msix *x;
 	int at;
 
 	if (vectors < 1 || vectors > MSIX_MAX || bar >= PCI_BARS || (table_off | pba_off) % 8)
 		return err_set(e, EINVAL, "%s: MSI-X: impossible table", d->name);
-	x = calloc(1, sizeof(*x) + vectors * sizeof(x->vector[0]));
-	if (!x)
-		return err_set(e, ENOMEM, "%s: MSI-X: out of memory", d->name);
 	at = add_capability(d, vectors, bar, table_off, pba_off);
-	if (at < 0) {
-		free(x);
+	if (at < 0)
 		return err_set(e, ENOSPC, "%s: no room for the MSI-X capability", d->name);
-	}
-	pthread_mutex_init(&x->lock, NULL);
-	x->dev = d;
-	x->router = router;
-	x->cap = (unsigned)at;
-	x->n = vectors;
-	for (unsigned v = 0; v < vectors; v++)
-		x->vector[v] = (struct vector){.masked = true, .irq.fd = -1, .route = -1};
-	*out = x;
-	return 0;
+	return msix_adopt(out, d, router, (unsigned)at, e);
 }
 
 void msix_destroy(struct msix *x)

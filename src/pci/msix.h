@@ -29,6 +29,12 @@ struct msix;
 int msix_create(struct msix **out, struct pci_dev *d, const struct msi_router *router,
 		unsigned vectors, unsigned bar, uint32_t table_off, uint32_t pba_off,
 		struct err *e);
+/*
+ * The same for a capability that is in config[] already, at `cap`, and in its list: a passed-through device's, which
+ * says itself how many vectors there are and where. Masks and the enable bit become writable. -ENOMEM.
+ */
+int msix_adopt(struct msix **out, struct pci_dev *d, const struct msi_router *router, unsigned cap,
+	       struct err *e);
 void msix_destroy(struct msix *x); /* NULL is fine */
 
 /* Accesses of 4 or 8 bytes, aligned; others read as 0 and write nothing. `off` relative to the table, PBA. */
@@ -39,6 +45,8 @@ void msix_pba_read(struct msix *x, uint64_t off, void *data, unsigned len);
 /* From config_written(): the guest may have changed the enable or function mask bit. */
 void msix_config_written(struct msix *x, unsigned off, unsigned len);
 
+/* A message of vector `v` would be sent now: MSI-X is enabled and nothing masks it. */
+bool msix_unmasked(struct msix *x, unsigned v);
 /* MSI-X is enabled: INTx must not be used. */
 bool msix_enabled(struct msix *x);
 /*

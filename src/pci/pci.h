@@ -54,6 +54,11 @@ struct pci_ops {
 	 * off + len <= 4096. For what it does not pass on it calls pci_config_read().
 	 */
 	void (*config_read)(struct pci_dev *d, unsigned off, void *data, unsigned len);
+	/*
+	 * Instead of writing config[]: the same device, the same bounds. What it does not pass on it gives to
+	 * pci_config_write().
+	 */
+	void (*config_write)(struct pci_dev *d, unsigned off, const void *data, unsigned len);
 	/* After config[off, off + len) took the bits that are writable. `off` below PCI_CONFIG_LEN. */
 	void (*config_written)(struct pci_dev *d, unsigned off, unsigned len);
 };
@@ -98,6 +103,12 @@ struct pci_bus {
 	 * intx_lock held, so that two changes arrive in their order; it must not call back.
 	 */
 	void (*set_intx)(void *arg, unsigned line, bool level);
+	/*
+	 * Connects a device's own source of INTx to the line, or takes it off: a write to the eventfd `trigger` raises the
+	 * line; when the guest has ended its interrupt the line falls, and `resample` is written. Both are eventfds. Other
+	 * sources of the line are not touched. 0 or -errno. NULL: it cannot be done.
+	 */
+	int (*connect_intx)(void *arg, unsigned line, int trigger, int resample, bool connect);
 	void *intx_arg;
 	pthread_mutex_t intx_lock; /* guards the two masks of slots; taken last */
 };
@@ -131,6 +142,22 @@ MUST_CHECK int pci_add_cap(struct pci_dev *d, const void *cap, unsigned len);
  */
 int pci_add(struct pci_bus *b, struct pci_dev *d, struct err *e);
 
+/*
+ * Surprise removal: its BARs leave the buses, its INTx falls, its slot answers no more. The device stays in place:
+ * a vCPU may still be inside one of its functions. Any thread but one that holds the PCI bus's lock.
+ */
+void pci_remove(struct pci_dev *d);
+
+uint16_t pci_get16(const struct pci_dev *d, unsigned off);
+uint32_t pci_get32(const struct pci_dev *d, unsigned off);
+void pci_put16(struct pci_dev *d, unsigned off, uint16_t value);
+void pci_put32(struct pci_dev *d, unsigned off, uint32_t value);
+
+/*
+ * A guest's write of any width: writable bits change, and what depends on them follows; what is beyond config[] is
+ * lost. PCI bus's lock held.
+ */
+void pci_config_write(struct pci_dev *d, unsigned off, const void *data, unsigned len);
 /* What config[] says, the Interrupt Status bit included; beyond it zeros. PCI bus's lock held. */
 void pci_config_read(struct pci_dev *d, unsigned off, void *data, unsigned len);
 

@@ -6,18 +6,12 @@
 
 #define PCI_FUNCTION_LEN 4096 /* configuration space of a function behind ECAM */
 
-uint16_t pci_get16(const struct pci_dev *d, unsigned off);
-uint32_t pci_get32(const struct pci_dev *d, unsigned off);
-void pci_put16(struct pci_dev *d, unsigned off, uint16_t value);
-void pci_put32(struct pci_dev *d, unsigned off, uint32_t value);
-
-/* A guest's write of any width: writable bits change, and what depends on them follows. */
-void pci_config_write(struct pci_dev *d, unsigned off, const void *data, unsigned len);
-
 /* pci_add()'s part: checks the BARs, gives them registers and addresses. On error no cursor has moved. */
 MUST_CHECK int pci_place_bars(struct pci_bus *b, struct pci_dev *d, struct err *e);
 /* Takes off the bus what is not where its register says, and puts there what can be put. */
 void pci_update_bars(struct pci_bus *b);
+/* Takes all of the device's BARs off the buses. */
+void pci_unmap_bars(struct pci_dev *d);
 
 /* The command register may have changed. */
 void pci_update_intx(struct pci_dev *d);

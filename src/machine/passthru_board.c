@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "machine/passthru_board.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* The device is the machine's now, whatever becomes of it. */
+static int connect(struct machine *m, struct vfio_device *v, struct err *e)
+{
+	struct passthru_host host = {.bus = &m->pci, .router = &m->msi, .loop = &m->loop};
+	int rc = passthru_create(&m->passthru[m->n_passthrus], v, &host, e);
+
+	if (rc == 0)
+		m->n_passthrus++;
+	return rc;
+}
+
+static int create_vfio(struct machine *m, struct err *e)
+{
+	const struct vm_config *c = m->config;
+	struct kernel_host host = {.ram = &m->ram, .loop = &m->loop, .root = ""};
+	int rc;
+
+	if (c->n_vfios == 0)
+		return 0;
+	rc = vfio_kernel_create(&m->vfio, &host, e);
+	for (unsigned i = 0; i < c->n_vfios && rc == 0; i++) {
+		struct vfio_device *v;
+		rc = vfio_kernel_open(&v, m->vfio, c->vfio[i].path, e);
+		if (rc == 0)
+			rc = connect(m, v, e);
+		if (rc < 0)
+			err_wrap(e, rc, "vfio '%.64s': ", c->vfio[i].path);
+	}
+	return rc;
+}
+
+int passthru_board_create(struct machine *m, struct err *e)
+{
+	m->passthru = calloc(m->config->n_vfios + 1, sizeof(m->passthru[0]));
+	if (!m->passthru)
+		return err_set(e, ENOMEM, "devices: out of memory");
+	return create_vfio(m, e);
+}
+
+void passthru_board_destroy(struct machine *m)
+{
+	while (m->n_passthrus > 0)
+		passthru_destroy(m->passthru[--m->n_passthrus]);
+	free(m->passthru);
+	m->passthru = NULL;
+	vfio_kernel_destroy(m->vfio);
+	m->vfio = NULL;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of kernel VFIO share: kernel.c (devices), group.c (groups, container, DMA), region.c, reset.c. */
+#pragma once
+
+#include <limits.h>
+#include <pthread.h>
+
+#include "passthru/host.h"
+#include "passthru/kernel.h"
+
+#define KERNEL_MAX_GROUPS 32
+
+/* ioctl arguments that are numbers. */
+#define KERNEL_NUMBER(n) ((void *)(uintptr_t)(n))
+
+struct kernel_group {
+	int number, fd;
+};
+
+struct vfio_kernel {
+	struct kernel_host host;
+	const struct kernel_calls *call;
+	int container;
+	bool mapped; /* an IOMMU is set, and RAM is mapped */
+	struct kernel_group group[KERNEL_MAX_GROUPS];
+	unsigned n_groups;
+};
+
+/* Where a device is: in sysfs, and in which group. */
+struct kernel_place {
+	char name[NAME_MAX + 1]; /* as VFIO_GROUP_GET_DEVICE_FD wants it: an address, a UUID */
+	bool pci;                /* an address of a PCI device; else a mediated one */
+	int group;
+};
+
+struct kernel_device {
+	struct vfio_device base;
+	struct vfio_kernel *owner;
+	pthread_rwlock_t lock; /* for reading: fd is in use; for writing: it is being closed */
+	int fd;                /* -1: the device is gone */
+	uint64_t offset[VFIO_PCI_NUM_REGIONS]; /* of the region, in the file */
+	struct loop_source request, error;     /* eventfds; -1: none */
+};
+
+/* group.c: the fd of the group, which is in the container, with RAM mapped. -errno with a text. */
+int kernel_join_group(struct vfio_kernel *k, const struct kernel_place *at, struct err *e);
+
+/* region.c: fills in base.region, and maps what can be mapped. */
+int kernel_read_regions(struct kernel_device *d, struct err *e);
+void kernel_unmap_regions(struct kernel_device *d);
+
+/* reset.c: of this device alone, or of all on its bus when all are ours. 0; -ENOTTY: it has no reset; -errno. */
+int kernel_reset(struct kernel_device *d);
