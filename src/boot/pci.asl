@@ -18,6 +18,8 @@ DefinitionBlock ("", "SSDT", 2, "TOYVMM", "TOYVMPCI", 1)
 			{
 				WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode, 0, 0, 0, 0, 1)
 				IO (Decode16, 0xCF8, 0xCF8, 1, 8) // configuration mechanism #1
+				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode, EntireRange,
+					0, 0xC000, 0xFFFF, 0, 0x4000)
 				DWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,
 					0, 0xC0000000, 0xDFFFFFFF, 0, 0x20000000)
 				QWordMemory (ResourceProducer, PosDecode, MinFixed, MaxFixed, NonCacheable, ReadWrite,

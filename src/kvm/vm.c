@@ -159,6 +159,24 @@ void kvm_irq_line(const struct kvm *k, unsigned gsi, bool level)
 		return;
 }
 
+int kvm_vfio_group(const struct kvm *k, int *device, int group_fd, bool add)
+{
+	struct kvm_create_device create = {.type = KVM_DEV_TYPE_VFIO};
+	int32_t fd = group_fd;
+	struct kvm_device_attr attr = {
+		.group = KVM_DEV_VFIO_GROUP,
+		.attr = add ? KVM_DEV_VFIO_GROUP_ADD : KVM_DEV_VFIO_GROUP_DEL,
+		.addr = (uint64_t)(uintptr_t)&fd,
+	};
+
+	if (*device < 0) {
+		if (ioctl(k->vm_fd, KVM_CREATE_DEVICE, &create) < 0)
+			return -errno;
+		*device = (int)create.fd;
+	}
+	return ioctl(*device, KVM_SET_DEVICE_ATTR, &attr) < 0 ? -errno : 0;
+}
+
 int kvm_set_routing(const struct kvm *k, struct kvm_irq_routing *table)
 {
 	return ioctl(k->vm_fd, KVM_SET_GSI_ROUTING, table) < 0 ? -errno : 0;

@@ -103,7 +103,7 @@ int machine_create(struct machine *m, const struct vm_config *config, struct err
 	m->ram = GMEM_EMPTY;
 	m->loop = LOOP_EMPTY;
 	m->doctor = DOCTOR_EMPTY;
-	m->signals.fd = -1;
+	m->signals.fd = m->vfio_in_kvm = -1;
 	m->board.irq_keyboard.fd = m->board.irq_serial0.fd = m->board.irq_rtc.fd =
 		m->board.irq_sci.fd = -1;
 	atomic_store(&m->outcome, OUTCOME_RUNNING);

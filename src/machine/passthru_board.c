@@ -3,6 +3,10 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/log.h"
 
 /* The device is the machine's now, whatever becomes of it. */
 static int connect(struct machine *m, struct vfio_device *v, struct err *e)
@@ -15,10 +19,21 @@ static int connect(struct machine *m, struct vfio_device *v, struct err *e)
 	return rc;
 }
 
+/* What KVM does with it costs speed at most, so that a refusal is only told. */
+static void on_group(void *arg, int group_fd, bool comes)
+{
+	struct machine *m = arg;
+	int rc = kvm_vfio_group(&m->kvm, &m->vfio_in_kvm, group_fd, comes);
+
+	if (rc < 0)
+		log_debug("vfio: KVM does not want to know of the group: %s", strerror(-rc));
+}
+
 static int create_vfio(struct machine *m, struct err *e)
 {
 	const struct vm_config *c = m->config;
-	struct kernel_host host = {.ram = &m->ram, .loop = &m->loop, .root = ""};
+	struct kernel_host host = {
+		.ram = &m->ram, .loop = &m->loop, .root = "", .group = on_group, .arg = m};
 	int rc;
 
 	if (c->n_vfios == 0)
@@ -51,4 +66,5 @@ void passthru_board_destroy(struct machine *m)
 	m->passthru = NULL;
 	vfio_kernel_destroy(m->vfio);
 	m->vfio = NULL;
+	fd_close(&m->vfio_in_kvm);
 }

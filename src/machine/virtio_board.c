@@ -155,6 +155,8 @@ static int create_pci(struct machine *m, struct err *e)
 		return rc;
 	m->pci.window32 = PCI_WINDOW_START;
 	m->pci.window32_last = PCI_WINDOW_END - 1;
+	m->pci.window_io = PORT_PCI_WINDOW;
+	m->pci.window_io_last = 0xffff;
 	m->pci.window64 = m->hardware.window64;
 	m->pci.window64_last = m->hardware.window64_last;
 	m->pci.set_intx = wiring_set_intx;

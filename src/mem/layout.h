@@ -51,8 +51,9 @@
 #define PORT_RTC        0x70 /* index, 0x71 data */
 #define PORT_SERIAL0    0x3f8
 #define PORT_PVPANIC    0x505
-#define PORT_PCI_CONFIG 0xcf8 /* address, 0xcfc to 0xcff data */
-#define PORT_ACPI_PM    0x600 /* see dev/acpi_pm.h */
+#define PORT_PCI_CONFIG 0xcf8  /* address, 0xcfc to 0xcff data */
+#define PORT_PCI_WINDOW 0xc000 /* to 0xffff: I/O BARs; only passed-through devices have any */
+#define PORT_ACPI_PM    0x600  /* see dev/acpi_pm.h */
 
 /* Global system interrupts; below 16 they are the ISA IRQs. */
 #define GSI_KEYBOARD 1
