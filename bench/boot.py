@@ -14,7 +14,7 @@ BASE = {"kernel": "small", "format": "ELF", "root": "initrd", "cpus": 1, "memory
 # AMD's exit codes (AMD64 manual, volume 2, appendix C) that a boot has
 REASONS = {"96": "external interrupt", "114": "CPUID", "120": "HLT", "123": "I/O port", "124": "MSR", "1024": "nested page fault",
            "100": "interrupt window", "129": "VMMCALL", "127": "shutdown"}
-TRIES = 2
+TRIES = 3
 
 
 def kernel(case):
@@ -28,7 +28,7 @@ def make_files():
     """An init that resets the machine at once, in an initrd and on a disk."""
     subprocess.run(f"""cd {peers.ROOT} && mkdir -p {WORK}/root && gcc -Os -static -nostdlib -ffreestanding \
         -fno-stack-protector -o {WORK}/root/init images/test/exit.c && cd {WORK}/root && echo init | cpio -o -H newc --quiet >../initrd.img \
-        && rm -f ../root.ext4 && /sbin/mkfs.ext4 -q -d . ../root.ext4 16M 2>/dev/null""", shell=True, check=True)
+        && rm -f ../root.ext4 && /sbin/mkfs.ext4 -q -d . ../root.ext4 16M >/dev/null 2>&1""", shell=True, check=True)
 
 
 def name(case):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# Figures (docs/performance.md). Nothing here is part of the tests but bench-guard: times are never asserted.
+# Figures (docs/performance.md). Nothing here is part of the tests but bench/guard: times are never asserted.
 
 BENCH_GUESTS := $(patsubst %,$(BUILD)/bench/%,start.elf start.bzimage exits.elf hold.elf $(patsubst %,start-%.elf,1 4 16 64))
 
@@ -7,6 +7,11 @@ BENCH_GUESTS := $(patsubst %,$(BUILD)/bench/%,start.elf start.bzimage exits.elf 
 .PHONY: bench guest-kernel bench-guests
 bench: $(BUILD)/toyvmm $(IMAGES)/vmlinux lab-images bench-guests
 	bench/run $(BENCH)
+
+## make bench-guard  what a start and a boot cost, against bench/baseline.json: a part of make test
+.PHONY: bench-guard
+bench-guard: $(BUILD)/toyvmm $(IMAGES)/vmlinux lab-images bench-guests
+	tools/run-tests cost
 
 ## make bench-io    disk and network of Linux guests in the lab, beside QEMU (ten minutes)
 .PHONY: bench-io
