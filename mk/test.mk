@@ -8,7 +8,7 @@ TEST_LIBS := cmocka
 LAB_GUEST := $(IMAGES)/vmlinux $(IMAGES)/test-initrd.img $(IMAGES)/hardware-initrd.img
 
 ## make test        install what is missing and run every test: units, fuzz corpora, guests, lab
-test: $(BUILD)/toyvmm $(BUILD)/toyvmm-san $(BUILD)/unit fuzz-targets guests images $(LAB_GUEST) lab-images lab-next | $(BUILD)/deps-test.ok
+test: $(BUILD)/toyvmm $(BUILD)/toyvmm-san $(BUILD)/unit fuzz-targets guests bench-guests images $(LAB_GUEST) lab-images lab-next | $(BUILD)/deps-test.ok
 	tools/run-tests
 
 ## make test-unit   unit tests alone (seconds, no /dev/kvm)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From exec to exit at the first instruction of init, in virtual time: the nested lab under icount (docs/lab.md), where
+neither the host's speed nor its load matters. QEMU's microvm does not come to its end there and is left out."""
+import os
+import subprocess
+import sys
+
+import peers
+from report import Table
+
+WORK = f"{peers.BUILD}/bench"
+CMDLINE = "console=ttyS0 reboot=k panic=-1 cryptomgr.notests quiet"
+BASE = {"kernel": "small", "format": "ELF", "root": "initrd", "cpus": 1, "memory": 128}
+# AMD's exit codes (AMD64 manual, volume 2, appendix C) that a boot has
+REASONS = {"96": "external interrupt", "114": "CPUID", "120": "HLT", "123": "I/O port", "124": "MSR", "1024": "nested page fault",
+           "100": "interrupt window", "129": "VMMCALL", "127": "shutdown"}
+TRIES = 3
+
+
+def kernel(case):
+    small, bzimage = case["kernel"] == "small", case["format"] == "bzImage"
+    directory = os.environ.get("GUEST_KERNEL", f"{peers.BUILD}/images") if small else f"{peers.BUILD}/images"
+    return f"{directory}/" + ({False: "guest-vmlinux", True: "guest-vmlinux.bzImage"} if small else
+                              {False: "vmlinux", True: "vmlinuz"})[bzimage]
+
+
+def make_files():
+    """An init that resets the machine at once, in an initrd and on a disk."""
+    subprocess.run(f"""cd {peers.ROOT} && mkdir -p {WORK}/root && gcc -Os -static -nostdlib -ffreestanding \
+        -fno-stack-protector -o {WORK}/root/init images/test/exit.c && cd {WORK}/root && echo init | cpio -o -H newc --quiet >../initrd.img \
+        && rm -f ../root.ext4 && /sbin/mkfs.ext4 -q -d . ../root.ext4 16M >/dev/null 2>&1""", shell=True, check=True)
+
+
+def name(case):
+    changed = [str(case[k]) + {"cpus": " vCPUs", "memory": " MiB"}.get(k, {"root": " as root"}.get(k, ""))
+               for k in BASE if case[k] != BASE[k]]
+    return ", ".join(changed) or "small kernel, ELF, initrd, 1 vCPU, 128 MiB"
+
+
+def command(case):
+    words = ["./toyvmm", "run", "--quiet", "--kernel", "kernel", "--memory", f"{case['memory']}M", "--cpus", str(case["cpus"])]
+    root = ["--disk", "root.ext4,root"] if case["root"] == "disk" else ["--initrd", "initrd.img"]
+    return words + root + ["--cmdline", CMDLINE + (" init=/init" if case["root"] == "disk" else "")]
+
+
+def run(case, runs):
+    """What bench/boot-outer prints. QEMU now and then stops for ever under icount: then once more, aloud."""
+    script = (f"mkdir /dev/shm/b && cp {peers.BUILD}/toyvmm {WORK}/initrd.img {WORK}/root.ext4 /dev/shm/b && "
+              f"cp {kernel(case)} /dev/shm/b/kernel && cd /dev/shm/b && exec {peers.ROOT}/bench/boot-outer \"$@\"")
+    for _ in range(TRIES):
+        p = subprocess.run([f"{peers.ROOT}/lab/run", "--icount", "--timeout", str(40 + 10 * runs), "--", "bash", "-c", script,
+                            "boot", str(runs), *command(case)], capture_output=True, text=True, cwd=peers.ROOT, check=False)
+        if p.returncode == 0:
+            return p.stdout
+        print(f"   {name(case)}: the lab came to no end (status {p.returncode}): {p.stderr[-200:]}", file=sys.stderr)
+    return ""
+
+
+def cases(long):
+    yield BASE
+    for key, value in (("format", "bzImage"), ("root", "disk"), ("memory", 2048), ("kernel", "cloud"), ("cpus", 4)):
+        yield {**BASE, key: value}
+    if long:
+        yield {**BASE, "kernel": "cloud", "format": "bzImage"}
+        yield {**BASE, "kernel": "cloud", "cpus": 4}
+        yield {**BASE, "kernel": "cloud", "memory": 2048}
+        yield {**BASE, "root": "disk", "cpus": 4, "memory": 2048}
+        yield {**BASE, "root": "disk", "cpus": 4, "memory": 2048, "format": "bzImage"}
+
+
+def measure(long, _tap):
+    make_files()
+    phases, exits = Table("Boot of Linux, exec to exit", "ms of virtual time"), Table("Boot of Linux, exits by reason", "number")
+    places = Table("Boot of Linux, the busiest ports and registers", "exits of the first case")
+    for case in cases(long):
+        if not os.path.exists(kernel(case)):
+            print(f"   {name(case)}: no {kernel(case)} (make guest-kernel)", file=sys.stderr)
+            continue
+        found = []
+        for line in run(case, 3 if long else 2).splitlines():
+            word = line.split()
+            if word and word[0] == "TIMES":
+                for column, value in zip(("set-up", "guest", "teardown", "all"), word[1:]):
+                    phases.add(name(case), column, int(value) / 1e3)
+            elif word and word[0] == "COUNT" and word[1] == "kvm_exit":
+                exits.add(name(case), REASONS.get(word[2], "other"), int(word[3]))
+            elif word and word[0] == "COUNT" and case == BASE:
+                found.append((int(word[3]), word[1], int(word[2])))
+        for number, what, key in sorted(found, reverse=True)[:12]:
+            places.add(f"{what} {key:#x}", "toyvmm", number)
+    for row in exits.rows.values(): # several reasons may be "other"
+        for column, samples in row.items():
+            row[column] = [sum(samples)]
+    return [t for t in (phases, exits, places) if t.rows]
