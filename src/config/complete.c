@@ -37,6 +37,11 @@ bool config_pci_off(const struct vm_config *c)
 	return false;
 }
 
+bool config_shares_memory(const struct vm_config *c)
+{
+	return c->n_vdpas > 0;
+}
+
 /* A kernel that looks for no PCI would be left without its devices. */
 static void choose_transport(struct vm_config *c)
 {
@@ -100,6 +105,14 @@ static bool is_net(const struct vm_config *c, const char *name)
 	return false;
 }
 
+static bool is_vdpa(const struct vm_config *c, const char *name)
+{
+	for (unsigned i = 0; i < c->n_vdpas; i++)
+		if (c->vdpa[i].id && strcmp(c->vdpa[i].id, name) == 0)
+			return true;
+	return false;
+}
+
 static int name_devices(struct vm_config *c, struct err *e)
 {
 	int rc = 0;
@@ -113,6 +126,8 @@ static int name_devices(struct vm_config *c, struct err *e)
 	}
 	for (unsigned i = 0; rc == 0 && i < c->n_nets; i++)
 		rc = name_one(&c->net[i].id, "net", i, is_net, c, e);
+	for (unsigned i = 0; rc == 0 && i < c->n_vdpas; i++)
+		rc = name_one(&c->vdpa[i].id, "vdpa", i, is_vdpa, c, e);
 	return rc;
 }
 

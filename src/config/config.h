@@ -32,6 +32,8 @@ struct vm_config {
 	unsigned n_disks;
 	struct net_config *net;
 	unsigned n_nets;
+	struct vdpa_config *vdpa;
+	unsigned n_vdpas;
 	struct console_config *console;
 	unsigned n_consoles;
 	struct rng_config rng;
@@ -63,6 +65,9 @@ int config_complete(struct vm_config *c, struct err *e);
  * The whole, once, for every source; what a single device says is also judged where it is read.
  */
 int config_validate(const struct vm_config *c, struct err *e);
+
+/* Guest RAM has to be one that others can map: who serves a device's queues reads and writes it. */
+bool config_shares_memory(const struct vm_config *c);
 
 /* The kernel's command line switches PCI off. */
 bool config_pci_off(const struct vm_config *c);
