@@ -32,6 +32,8 @@ struct vm_config {
 	unsigned n_disks;
 	struct net_config *net;
 	unsigned n_nets;
+	struct vdpa_config *vdpa;
+	unsigned n_vdpas;
 	struct console_config *console;
 	unsigned n_consoles;
 	struct rng_config rng;

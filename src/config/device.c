@@ -57,6 +57,12 @@ struct vfio_config *config_add_vfio(struct vm_config *c, struct err *e)
 		    "devices of the host", e);
 }
 
+struct vdpa_config *config_add_vdpa(struct vm_config *c, struct err *e)
+{
+	return grow(&c->vdpa, &c->n_vdpas, CONFIG_MAX_PCI_DEVICES, sizeof(*c->vdpa), "vDPA devices",
+		    e);
+}
+
 static void free_net(struct net_config *n)
 {
 	for (unsigned i = 0; i < n->n_hostfwds; i++) {
@@ -80,6 +86,10 @@ void config_free_devices(struct vm_config *c)
 	}
 	for (unsigned i = 0; i < c->n_nets; i++)
 		free_net(&c->net[i]);
+	for (unsigned i = 0; i < c->n_vdpas; i++) {
+		free(c->vdpa[i].id);
+		free(c->vdpa[i].path);
+	}
 	for (unsigned i = 0; i < c->n_consoles; i++) {
 		free(c->console[i].path);
 		free(c->console[i].name);
@@ -91,6 +101,7 @@ void config_free_devices(struct vm_config *c)
 	free(c->vfio);
 	free(c->disk);
 	free(c->net);
+	free(c->vdpa);
 	free(c->console);
 	free(c->vsock.socket);
 }

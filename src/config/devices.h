@@ -74,11 +74,18 @@ struct net_config {
 	unsigned queue_size; /* 0: 256 */
 	bool no_offload;     /* no checksum and segmentation offloads */
 	bool packed;
+	bool vhost; /* NET_TAP: the host's kernel carries the frames (vhost-net) */
 	/* NET_USER */
 	struct hostfwd_config *hostfwd;
 	unsigned n_hostfwds;
 	bool restricted; /* no way out: only hostfwd */
 	struct limit_config rx_limit, tx_limit;
+};
+
+/* A vDPA device of the host: /dev/vhost-vdpa-N. What it is, it says itself. */
+struct vdpa_config {
+	char *id; /* name in messages; default: vdpa0, vdpa1, ... */
+	char *path;
 };
 
 enum console_kind { CONSOLE_STDIO, CONSOLE_PTY, CONSOLE_FILE, CONSOLE_SOCKET, CONSOLE_NONE };

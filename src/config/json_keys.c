@@ -173,6 +173,17 @@ static int finish_net(void *target, const json_t *object, struct err *e)
 	return net_check(target, e);
 }
 
+static void *new_vdpa(struct vm_config *c, struct err *e)
+{
+	return config_add_vdpa(c, e);
+}
+
+static int finish_vdpa(void *target, const json_t *object, struct err *e)
+{
+	(void)object;
+	return vdpa_check(target, e);
+}
+
 static void *new_console(struct vm_config *c, struct err *e)
 {
 	return config_add_console(c, e);
@@ -216,6 +227,7 @@ const struct json_section json_sections[] = {
 	{"serial", false, serial_keys, NULL, finish_serial},
 	{"drives", true, disk_fields, new_disk, finish_disk},
 	{"network-interfaces", true, net_fields, new_net, finish_net},
+	{"vdpa", true, vdpa_fields, new_vdpa, finish_vdpa},
 	{"console", true, console_fields, new_console, finish_console},
 	{"vsock", false, vsock_fields, the_vsock, NULL},
 	{"balloon", false, balloon_fields, the_balloon, NULL},

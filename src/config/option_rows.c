@@ -52,6 +52,13 @@ static int apply_net(struct vm_config *c, const char *value, struct err *e)
 	return n ? list_parse(&net_list, n, value, e) : -EINVAL;
 }
 
+static int apply_vdpa(struct vm_config *c, const char *value, struct err *e)
+{
+	struct vdpa_config *v = config_add_vdpa(c, e);
+
+	return v ? list_parse(&vdpa_list, v, value, e) : -EINVAL;
+}
+
 static int apply_console(struct vm_config *c, const char *value, struct err *e)
 {
 	struct console_config *con = config_add_console(c, e);
@@ -217,10 +224,23 @@ const struct option_row option_rows[N_OPTIONS] = {
 			"  queue-size=N          16 to 1024, a power of two; default: 256\n"
 			"  offload=on|off        checksums and segmentation by the host; default: on\n"
 			"  packed                offer packed virtqueues\n"
+			"  vhost                 tap: the host's kernel carries the frames (vhost-net)\n"
 			"  bw=RATE, pps=N        at most so much a second, each way; RATE as a SIZE",
 			"--net user,hostfwd=tcp:127.0.0.1:2222-:22",
 			apply_net,
 			&net_list,
+		},
+	[OPT_VDPA] =
+		{
+			"vdpa",
+			0,
+			"DEVICE[,id=NAME]",
+			true,
+			"A vDPA device of the host, /dev/vhost-vdpa-N: a network card, a disk or what\n"
+			"else it says it is. Its memory is locked (ulimit -l).",
+			"--vdpa /dev/vhost-vdpa-0",
+			apply_vdpa,
+			&vdpa_list,
 		},
 	[OPT_CONSOLE] =
 		{

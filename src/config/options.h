@@ -18,6 +18,7 @@ enum option_id {
 	OPT_TRANSPORT,
 	OPT_DISK,
 	OPT_NET,
+	OPT_VDPA,
 	OPT_CONSOLE,
 	OPT_VSOCK,
 	OPT_RNG,

@@ -45,7 +45,7 @@ static int check_machine(const struct vm_config *c, struct err *e)
 
 static int check_count(const struct vm_config *c, struct err *e)
 {
-	unsigned n = c->n_disks + c->n_nets + (c->n_consoles > 0) + c->rng.enabled +
+	unsigned n = c->n_disks + c->n_nets + c->n_vdpas + (c->n_consoles > 0) + c->rng.enabled +
 		     (c->vsock.cid != 0) + c->balloon.enabled + c->n_vfios;
 	bool pci = c->transport == TRANSPORT_PCI;
 	unsigned max = pci ? CONFIG_MAX_PCI_DEVICES : CONFIG_MAX_MMIO_DEVICES;
@@ -151,6 +151,26 @@ static int check_nets(const struct vm_config *c, struct err *e)
 	return rc;
 }
 
+static int check_vdpas(const struct vm_config *c, struct err *e)
+{
+	for (unsigned i = 0; i < c->n_vdpas; i++) {
+		const struct vdpa_config *v = &c->vdpa[i];
+		int rc = vdpa_check(v, e);
+
+		if (rc < 0)
+			return err_wrap(e, rc, "vdpa '%s': ", show(v->id ? v->id : "?").text);
+		for (unsigned k = 0; k < i; k++) {
+			if (same(c->vdpa[k].id, v->id))
+				return err_set(e, EINVAL, "two vDPA devices have the id '%s'",
+					       v->id);
+			if (same(c->vdpa[k].path, v->path))
+				return err_set(e, EINVAL, "two vDPA devices are '%s'",
+					       show(v->path).text);
+		}
+	}
+	return 0;
+}
+
 static int check_two_consoles(const struct console_config *a, const struct console_config *b,
 			      struct err *e)
 {
@@ -192,6 +212,10 @@ static int check_small(const struct vm_config *c, struct err *e)
 
 	if (rc < 0)
 		return err_wrap(e, rc, "vsock: ");
+	/* What a balloon gives back is replaced when the guest wants it again; the device would keep the old pages. */
+	if (c->balloon.enabled && c->n_vdpas > 0)
+		return err_set(e, EINVAL,
+			       "a balloon is not possible with vDPA: the guest's memory is locked");
 	if (c->balloon.enabled && c->balloon.target >= c->memory)
 		return err_set(e, EINVAL,
 			       "a balloon of %llu MiB would take all of the guest's %llu MiB",
@@ -234,7 +258,8 @@ int config_validate(const struct vm_config *c, struct err *e)
 
 	if ((rc = check_machine(c, e)) < 0 || (rc = check_count(c, e)) < 0 ||
 	    (rc = check_disks(c, e)) < 0 || (rc = check_nets(c, e)) < 0 ||
-	    (rc = check_consoles(c, e)) < 0 || (rc = check_vfios(c, e)) < 0)
+	    (rc = check_vdpas(c, e)) < 0 || (rc = check_consoles(c, e)) < 0 ||
+	    (rc = check_vfios(c, e)) < 0)
 		return rc;
 	return check_small(c, e);
 }

@@ -10,15 +10,17 @@
 #include "dev/virtio/console.h"
 #include "dev/virtio/net.h"
 #include "dev/virtio/rng.h"
+#include "dev/virtio/vhost.h"
 #include "dev/virtio/vsock.h"
 #include "machine/wiring.h"
+#include "vhost/vdpa.h"
 #include "virtio/mmio.h"
 #include "virtio/pci.h"
 
 unsigned virtio_board_count(const struct vm_config *c)
 {
-	return c->n_disks + c->n_nets + (c->n_consoles > 0) + c->rng.enabled + (c->vsock.cid > 0) +
-	       c->balloon.enabled;
+	return c->n_disks + c->n_nets + c->n_vdpas + (c->n_consoles > 0) + c->rng.enabled +
+	       (c->vsock.cid > 0) + c->balloon.enabled;
 }
 
 struct boot_mmio virtio_board_place(unsigned i)
@@ -75,6 +77,26 @@ static int create_nets(struct machine *m, struct err *e)
 	for (unsigned i = 0; i < c->n_nets && rc == 0; i++)
 		if ((rc = net_create(&dev, &c->net[i], &m->virtio_host, e)) == 0)
 			rc = connect(m, dev, e);
+	return rc;
+}
+
+static int create_vdpas(struct machine *m, struct err *e)
+{
+	const struct vm_config *c = m->config;
+	struct virtio_dev *dev = NULL;
+	int rc = 0;
+
+	for (unsigned i = 0; i < c->n_vdpas && rc == 0; i++) {
+		struct vdpa_place place = {.name = c->vdpa[i].id,
+					   .path = c->vdpa[i].path,
+					   .mem = &m->ram,
+					   .loop = &m->loop};
+		struct vhost *v;
+
+		if ((rc = vdpa_create(&v, &place, e)) == 0 &&
+		    (rc = vhost_dev_create(&dev, v, c->vdpa[i].id, &m->virtio_host, e)) == 0)
+			rc = connect(m, dev, e);
+	}
 	return rc;
 }
 
@@ -185,8 +207,8 @@ static int create_pci(struct machine *m, struct err *e)
 int virtio_board_create(struct machine *m, struct err *e)
 {
 	static int (*const create[])(struct machine * m, struct err * e) = {
-		create_pci, create_disks, create_nets,    create_console,
-		create_rng, create_vsock, create_balloon,
+		create_pci,     create_disks, create_nets,  create_vdpas,
+		create_console, create_rng,   create_vsock, create_balloon,
 	};
 	int rc;
 

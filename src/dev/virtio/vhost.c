@@ -5,9 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
-#include "base/io.h"
+#include "dev/virtio/vhost_call.h"
 
 #define BIT(n) (1ULL << (n))
 
@@ -22,20 +21,12 @@
 	 BIT(VIRTIO_RING_F_EVENT_IDX) | BIT(VIRTIO_F_RING_PACKED) | BIT(VIRTIO_F_IN_ORDER) | \
 	 BIT(VIRTIO_F_ORDER_PLATFORM))
 
-/* The interrupt of one queue. */
-struct call {
-	struct vhost_dev *dev;
-	unsigned queue;
-	struct loop_source source; /* eventfd of our own, for when the transport has none */
-	int fd;                    /* the one that the back end has; not owned */
-};
-
 struct vhost_dev {
 	struct virtio_dev base;
 	struct virtio_ops ops; /* name and ID are this device's own */
 	struct vhost *vhost;
 	bool started;
-	struct call *call; /* one a queue */
+	struct vhost_call *call; /* one a queue */
 };
 
 static struct vhost_dev *vhost_of(struct virtio_dev *dev)
@@ -43,55 +34,12 @@ static struct vhost_dev *vhost_of(struct virtio_dev *dev)
 	return container_of(dev, struct vhost_dev, base);
 }
 
-/* ---- interrupts ---- */
-
-/* Edge-triggered, like a doorbell: nobody reads the eventfd. */
-static void on_call(void *arg, uint32_t events)
-{
-	struct call *c = arg;
-	struct virtio_dev *dev = &c->dev->base;
-
-	(void)events;
-	pthread_mutex_lock(&dev->lock);
-	if (virtio_queue_ready(dev, c->queue))
-		virtio_interrupt(dev, (int)c->queue);
-	pthread_mutex_unlock(&dev->lock);
-}
-
-static int call_fd(struct vhost_dev *d, unsigned queue)
-{
-	int fd = virtio_eventfd(&d->base, (int)queue);
-
-	return fd >= 0 ? fd : d->call[queue].source.fd;
-}
-
 static void vectors_changed(struct virtio_dev *dev)
 {
 	struct vhost_dev *d = vhost_of(dev);
 
-	for (unsigned i = 0; i < dev->n_queues && d->started; i++) {
-		int fd = call_fd(d, i);
-
-		if (!dev->queue[i].vq.enabled || fd == d->call[i].fd)
-			continue;
-		if (d->vhost->ops->set_call(d->vhost, i, fd) < 0) {
-			virtio_broken(dev, "its back end does not take another interrupt");
-			return;
-		}
-		d->call[i].fd = fd;
-	}
-}
-
-static int open_call(struct vhost_dev *d, unsigned queue, struct err *e)
-{
-	struct call *c = &d->call[queue];
-
-	c->source.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (c->source.fd < 0)
-		return err_sys(e, "%s: eventfd", d->ops.name);
-	if (loop_add(d->base.host->loop, &c->source, EPOLLIN | EPOLLET) < 0)
-		return err_sys(e, "%s: epoll_ctl", d->ops.name);
-	return 0;
+	for (unsigned i = 0; i < dev->n_queues && d->started; i++)
+		vhost_call_follow(&d->call[i], d->vhost, i);
 }
 
 /* ---- what the back end says ---- */
@@ -116,22 +64,6 @@ static void on_gone(void *arg, const char *why)
 
 /* ---- what the driver does ---- */
 
-static struct vhost_ring describe(struct vhost_dev *d, unsigned queue)
-{
-	const struct vq *q = virtio_vq(&d->base, queue);
-
-	d->call[queue].fd = call_fd(d, queue);
-	return (struct vhost_ring){
-		.enabled = q->enabled,
-		.size = q->size,
-		.desc = q->desc,
-		.driver = q->driver,
-		.device = q->device,
-		.kick = d->base.queue[queue].doorbell.fd,
-		.call = d->call[queue].fd,
-	};
-}
-
 static void activate(struct virtio_dev *dev)
 {
 	struct vhost_dev *d = vhost_of(dev);
@@ -139,7 +71,7 @@ static void activate(struct virtio_dev *dev)
 	struct err e;
 
 	for (unsigned i = 0; i < dev->n_queues; i++)
-		ring[i] = describe(d, i);
+		ring[i] = vhost_call_ring(&d->call[i]);
 	d->started = d->vhost->ops->start(d->vhost, dev->features, ring, &e) == 0;
 	if (!d->started)
 		virtio_broken(dev, e.text);
@@ -185,11 +117,8 @@ static void destroy(struct virtio_dev *dev)
 	if (d->started)
 		d->vhost->ops->stop(d->vhost);
 	vhost_destroy(d->vhost);
-	for (unsigned i = 0; i < dev->n_queues; i++) {
-		if (d->call[i].source.fd >= 0)
-			loop_remove(dev->host->loop, &d->call[i].source);
-		fd_close(&d->call[i].source.fd);
-	}
+	for (unsigned i = 0; i < dev->n_queues; i++)
+		vhost_call_fini(&d->call[i]);
 	virtio_fini(dev);
 	free(d->call);
 	free(d);
@@ -232,11 +161,7 @@ static int init(struct vhost_dev *d, const char *name, const struct virtio_host 
 	if (!d->call)
 		return err_set(e, ENOMEM, "%s: out of memory", name);
 	for (unsigned i = 0; i < v->n_queues; i++)
-		d->call[i] = (struct call){
-			.dev = d,
-			.queue = i,
-			.source = {.fd = -1, .fn = on_call, .arg = &d->call[i]},
-		};
+		d->call[i] = VHOST_CALL_EMPTY;
 	rc = virtio_init(&d->base, &d->ops, host, v->n_queues, v->queue_max, NULL, v->config_len,
 			 e);
 	if (rc < 0)
@@ -254,7 +179,7 @@ static int set_up(struct vhost_dev *d, struct err *e)
 	for (unsigned i = 0; i < dev->n_queues && rc == 0; i++) {
 		rc = virtio_watch_doorbell(dev, i, false);
 		if (rc == 0)
-			rc = open_call(d, i, e);
+			rc = vhost_call_init(&d->call[i], dev, i, e);
 	}
 	d->vhost->config_changed = on_config_changed;
 	d->vhost->gone = on_gone;
