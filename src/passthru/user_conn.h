@@ -68,7 +68,7 @@ int user_conn_tell(struct user_conn *c, const struct user_request *r);
 int user_conn_serve(struct user_conn *c);
 
 /* user_version.c: the first exchange. -errno with a text. */
-int user_negotiate(struct user_conn *c, struct err *e);
+int user_conn_negotiate(struct user_conn *c, struct err *e);
 /* What the server says of itself, JSON without a NUL at its end. -EPROTO with a text. */
 int user_parse_version(struct user_conn *c, const char *text, size_t len, int *twin, struct err *e);
 

@@ -121,7 +121,7 @@ static int check(struct user_conn *c, const void *reply, size_t len, struct err 
 	return rc < 0 ? rc : take_twin(c, twin, e);
 }
 
-int user_negotiate(struct user_conn *c, struct err *e)
+int user_conn_negotiate(struct user_conn *c, struct err *e)
 {
 	struct user_version v = {MAJOR, MINOR};
 	char text[160];
