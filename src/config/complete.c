@@ -116,6 +116,14 @@ static bool is_vdpa(const struct vm_config *c, const char *name)
 	return false;
 }
 
+static bool is_vfio_user(const struct vm_config *c, const char *name)
+{
+	for (unsigned i = 0; i < c->n_vfio_users; i++)
+		if (c->vfio_user[i].id && strcmp(c->vfio_user[i].id, name) == 0)
+			return true;
+	return false;
+}
+
 static int name_devices(struct vm_config *c, struct err *e)
 {
 	int rc = 0;
@@ -133,6 +141,8 @@ static int name_devices(struct vm_config *c, struct err *e)
 		rc = name_one(&c->vfio[i].id, "vfio", i, is_vfio, c, e);
 	for (unsigned i = 0; rc == 0 && i < c->n_vdpas; i++)
 		rc = name_one(&c->vdpa[i].id, "vdpa", i, is_vdpa, c, e);
+	for (unsigned i = 0; rc == 0 && i < c->n_vfio_users; i++)
+		rc = name_one(&c->vfio_user[i].id, "vfio-user", i, is_vfio_user, c, e);
 	return rc;
 }
 

@@ -43,6 +43,8 @@ struct vm_config {
 	/* Devices that are elsewhere; they need the PCI bus. */
 	struct vfio_config *vfio;
 	unsigned n_vfios;
+	struct vfio_user_config *vfio_user;
+	unsigned n_vfio_users;
 };
 
 #define CONFIG_DEFAULT_CMDLINE "console=ttyS0"

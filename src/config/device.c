@@ -63,6 +63,12 @@ struct vdpa_config *config_add_vdpa(struct vm_config *c, struct err *e)
 		    e);
 }
 
+struct vfio_user_config *config_add_vfio_user(struct vm_config *c, struct err *e)
+{
+	return grow(&c->vfio_user, &c->n_vfio_users, CONFIG_MAX_PCI_DEVICES, sizeof(*c->vfio_user),
+		    "vfio-user devices", e);
+}
+
 static void free_net(struct net_config *n)
 {
 	for (unsigned i = 0; i < n->n_hostfwds; i++) {
@@ -98,7 +104,12 @@ void config_free_devices(struct vm_config *c)
 		free(c->vfio[i].path);
 		free(c->vfio[i].id);
 	}
+	for (unsigned i = 0; i < c->n_vfio_users; i++) {
+		free(c->vfio_user[i].path);
+		free(c->vfio_user[i].id);
+	}
 	free(c->vfio);
+	free(c->vfio_user);
 	free(c->disk);
 	free(c->net);
 	free(c->vdpa);

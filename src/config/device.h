@@ -14,12 +14,13 @@ struct net_config *config_add_net(struct vm_config *c, struct err *e);
 struct vdpa_config *config_add_vdpa(struct vm_config *c, struct err *e);
 struct console_config *config_add_console(struct vm_config *c, struct err *e);
 struct vfio_config *config_add_vfio(struct vm_config *c, struct err *e);
+struct vfio_user_config *config_add_vfio_user(struct vm_config *c, struct err *e);
 void config_free_devices(struct vm_config *c);
 
 extern const struct list disk_list, net_list, vdpa_list, console_list, vsock_list, balloon_list,
-	vfio_option_list;
+	vfio_option_list, vfio_user_list;
 extern const struct field disk_fields[], net_fields[], vdpa_fields[], console_fields[],
-	vsock_fields[], balloon_fields[], rng_fields[], vfio_fields[];
+	vsock_fields[], balloon_fields[], rng_fields[], vfio_fields[], vfio_user_fields[];
 
 /* What one device says, without a look at the others. */
 int disk_check(const struct disk_config *d, struct err *e);

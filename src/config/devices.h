@@ -117,6 +117,12 @@ struct vfio_config {
 	char *path; /* "0000:03:00.0", "03:00.0", or a device's directory in sysfs: an mdev */
 };
 
+/* A device in another process, by the vfio-user protocol (passthru/user.h). */
+struct vfio_user_config {
+	char *id;   /* name in messages; default: vfio-user0, vfio-user1, ... */
+	char *path; /* of the server's socket */
+};
+
 struct rng_config {
 	bool enabled;
 	struct limit_config limit;

@@ -200,6 +200,11 @@ static void *new_vfio(struct vm_config *c, struct err *e)
 	return config_add_vfio(c, e);
 }
 
+static void *new_vfio_user(struct vm_config *c, struct err *e)
+{
+	return config_add_vfio_user(c, e);
+}
+
 static void *the_vsock(struct vm_config *c, struct err *e)
 {
 	(void)e;
@@ -233,6 +238,7 @@ const struct json_section json_sections[] = {
 	{"balloon", false, balloon_fields, the_balloon, NULL},
 	{"entropy", false, rng_fields, the_rng, NULL},
 	{"vfio", true, vfio_fields, new_vfio, NULL},
+	{"vfio_user", true, vfio_user_fields, new_vfio_user, NULL},
 	{"features", true, feature_keys, NULL, finish_feature},
 	{0},
 };

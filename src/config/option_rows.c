@@ -83,6 +83,13 @@ static int apply_vfio(struct vm_config *c, const char *value, struct err *e)
 	return v ? list_parse(&vfio_option_list, v, value, e) : -EINVAL;
 }
 
+static int apply_vfio_user(struct vm_config *c, const char *value, struct err *e)
+{
+	struct vfio_user_config *v = config_add_vfio_user(c, e);
+
+	return v ? list_parse(&vfio_user_list, v, value, e) : -EINVAL;
+}
+
 static int apply_rng(struct vm_config *c, const char *value, struct err *e)
 {
 	(void)value;
@@ -305,6 +312,19 @@ const struct option_row option_rows[N_OPTIONS] = {
 			"--vfio 0000:03:00.0 --vfio /sys/bus/mdev/devices/UUID",
 			apply_vfio,
 			&vfio_option_list,
+		},
+	[OPT_VFIO_USER] =
+		{
+			"vfio-user",
+			0,
+			"SOCKET[,id=NAME]",
+			true,
+			"A PCI device in another process, which listens at SOCKET and speaks the\n"
+			"vfio-user protocol (libvfio-user, SPDK). It gets all of the guest's memory.\n"
+			"  id=NAME               in messages; default: vfio-user0, vfio-user1, ...",
+			"--vfio-user /run/nvme.sock",
+			apply_vfio_user,
+			&vfio_user_list,
 		},
 	[OPT_CONFIG] =
 		{

@@ -46,7 +46,7 @@ static int check_machine(const struct vm_config *c, struct err *e)
 static int check_count(const struct vm_config *c, struct err *e)
 {
 	unsigned n = c->n_disks + c->n_nets + c->n_vdpas + (c->n_consoles > 0) + c->rng.enabled +
-		     (c->vsock.cid != 0) + c->balloon.enabled + c->n_vfios;
+		     (c->vsock.cid != 0) + c->balloon.enabled + c->n_vfios + c->n_vfio_users;
 	bool pci = c->transport == TRANSPORT_PCI;
 	unsigned max = pci ? CONFIG_MAX_PCI_DEVICES : CONFIG_MAX_MMIO_DEVICES;
 
@@ -252,6 +252,23 @@ static int check_vfios(const struct vm_config *c, struct err *e)
 	return 0;
 }
 
+static int check_vfio_users(const struct vm_config *c, struct err *e)
+{
+	if (c->n_vfio_users && c->transport != TRANSPORT_PCI)
+		return err_set(e, EINVAL, "a vfio-user device needs the PCI bus: --transport pci");
+	for (unsigned i = 0; i < c->n_vfio_users; i++)
+		for (unsigned k = 0; k < i; k++) {
+			if (same(c->vfio_user[k].id, c->vfio_user[i].id))
+				return err_set(e, EINVAL, "two vfio-user devices have the id '%s'",
+					       c->vfio_user[i].id);
+			if (same(c->vfio_user[k].path, c->vfio_user[i].path))
+				return err_set(e, EINVAL,
+					       "two vfio-user devices have the socket '%s'",
+					       show(c->vfio_user[i].path).text);
+		}
+	return 0;
+}
+
 int config_validate(const struct vm_config *c, struct err *e)
 {
 	int rc;
@@ -259,7 +276,7 @@ int config_validate(const struct vm_config *c, struct err *e)
 	if ((rc = check_machine(c, e)) < 0 || (rc = check_count(c, e)) < 0 ||
 	    (rc = check_disks(c, e)) < 0 || (rc = check_nets(c, e)) < 0 ||
 	    (rc = check_vdpas(c, e)) < 0 || (rc = check_consoles(c, e)) < 0 ||
-	    (rc = check_vfios(c, e)) < 0)
+	    (rc = check_vfios(c, e)) < 0 || (rc = check_vfio_users(c, e)) < 0)
 		return rc;
 	return check_small(c, e);
 }

@@ -7,6 +7,7 @@
 
 #include "base/io.h"
 #include "base/log.h"
+#include "passthru/user.h"
 
 /* The device is the machine's now, whatever becomes of it. */
 static int connect(struct machine *m, struct vfio_device *v, struct err *e)
@@ -50,12 +51,34 @@ static int create_vfio(struct machine *m, struct err *e)
 	return rc;
 }
 
+static int create_vfio_users(struct machine *m, struct err *e)
+{
+	const struct vm_config *c = m->config;
+	struct vfio_user_host host = {.ram = &m->ram, .loop = &m->loop};
+	int rc = 0;
+
+	for (unsigned i = 0; i < c->n_vfio_users && rc == 0; i++) {
+		const struct vfio_user_config *u = &c->vfio_user[i];
+		struct vfio_device *v;
+		rc = vfio_user_open(&v, &host, u->path, u->id, e);
+		if (rc == 0)
+			rc = connect(m, v, e);
+		if (rc < 0)
+			err_wrap(e, rc, "vfio-user '%.64s': ", u->path);
+	}
+	return rc;
+}
+
 int passthru_board_create(struct machine *m, struct err *e)
 {
-	m->passthru = calloc(m->config->n_vfios + 1, sizeof(m->passthru[0]));
+	int rc;
+
+	m->passthru =
+		calloc(m->config->n_vfios + m->config->n_vfio_users + 1, sizeof(m->passthru[0]));
 	if (!m->passthru)
 		return err_set(e, ENOMEM, "devices: out of memory");
-	return create_vfio(m, e);
+	rc = create_vfio(m, e);
+	return rc < 0 ? rc : create_vfio_users(m, e);
 }
 
 void passthru_board_destroy(struct machine *m)

@@ -2,6 +2,7 @@
 #include "mem/gmem.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -50,10 +51,12 @@ int gmem_create(struct gmem *m, uint64_t size, bool shared, struct err *e)
 
 	*m = GMEM_EMPTY;
 	if (shared) {
-		m->memfd = memfd_create("guest-ram", MFD_CLOEXEC);
+		m->memfd = memfd_create("guest-ram", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 		if (m->memfd < 0)
 			return err_sys(e, "memory: memfd_create");
-		if (ftruncate(m->memfd, (off_t)size) < 0) {
+		/* Whoever is given it must not be able to make it shorter: touching what is missing is SIGBUS. */
+		if (ftruncate(m->memfd, (off_t)size) < 0 ||
+		    fcntl(m->memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0) {
 			rc = err_sys(e, "memory: cannot size guest RAM to %llu MiB", size / MIB);
 			goto fail;
 		}
