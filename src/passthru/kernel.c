@@ -95,20 +95,26 @@ static int set_irqs(struct vfio_device *v, uint32_t flags, unsigned index, unsig
 		    unsigned count, const int *fd)
 {
 	struct kernel_device *d = device(v);
-	struct {
-		struct vfio_irq_set set;
-		int32_t fd[IRQS_MAX];
-	} a = {.set = {.flags = flags, .index = index, .start = start, .count = count}};
 	uint32_t n = flags & VFIO_IRQ_SET_DATA_EVENTFD ? count : 0;
+	_Alignas(struct vfio_irq_set) char
+		room[sizeof(struct vfio_irq_set) + IRQS_MAX * sizeof(int32_t)];
+	struct vfio_irq_set *set = (struct vfio_irq_set *)room;
 	int rc = -EIO;
 
 	if (n > IRQS_MAX)
 		return -EINVAL;
-	memcpy(a.set.data, fd ? fd : a.fd, n * sizeof(a.fd[0]));
-	a.set.argsz = (uint32_t)(sizeof(a.set) + n * sizeof(a.fd[0]));
+	*set = (struct vfio_irq_set){
+		.argsz = (uint32_t)(sizeof(*set) + n * sizeof(int32_t)),
+		.flags = flags,
+		.index = index,
+		.start = start,
+		.count = count,
+	};
+	if (n > 0)
+		memcpy(set->data, fd, n * sizeof(int32_t));
 	pthread_rwlock_rdlock(&d->lock);
 	if (d->fd >= 0)
-		rc = d->owner->call->ioctl(d->fd, VFIO_DEVICE_SET_IRQS, &a) < 0 ? -errno : 0;
+		rc = d->owner->call->ioctl(d->fd, VFIO_DEVICE_SET_IRQS, set) < 0 ? -errno : 0;
 	pthread_rwlock_unlock(&d->lock);
 	return rc;
 }

@@ -277,10 +277,10 @@ static const char *count_error(enum transport_kind transport, unsigned n_disks)
 TEST(transport_has_room_for_so_many_devices)
 {
 	CHECK_STR("", count_error(TRANSPORT_PCI, 26));
-	CHECK_STR("32 virtio devices: at most 31 are possible with the pci transport",
+	CHECK_STR("32 devices: at most 31 are possible with the pci transport",
 		  count_error(TRANSPORT_PCI, 27));
 	CHECK_STR("", count_error(TRANSPORT_MMIO, 11));
-	CHECK_STR("17 virtio devices: at most 16 are possible with the mmio transport",
+	CHECK_STR("17 devices: at most 16 are possible with the mmio transport",
 		  count_error(TRANSPORT_MMIO, 12));
 }
 
