@@ -14,6 +14,11 @@ void config_init(struct vm_config *c)
 	};
 }
 
+bool config_needs_shared_memory(const struct vm_config *c)
+{
+	return c->n_vhost_users > 0;
+}
+
 void config_fini(struct vm_config *c)
 {
 	free(c->kernel);

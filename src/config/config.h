@@ -37,6 +37,8 @@ struct vm_config {
 	struct rng_config rng;
 	struct vsock_config vsock;
 	struct balloon_config balloon;
+	struct vhost_user_config *vhost_user;
+	unsigned n_vhost_users;
 };
 
 #define CONFIG_DEFAULT_CMDLINE "console=ttyS0"
@@ -63,6 +65,9 @@ int config_complete(struct vm_config *c, struct err *e);
  * The whole, once, for every source; what a single device says is also judged where it is read.
  */
 int config_validate(const struct vm_config *c, struct err *e);
+
+/* A device whose other side is a process of its own has to reach the guest's memory: RAM as a shared memfd. */
+bool config_needs_shared_memory(const struct vm_config *c);
 
 /* The kernel's command line switches PCI off. */
 bool config_pci_off(const struct vm_config *c);

@@ -23,7 +23,7 @@ static void on_panicked(void *arg)
 
 static int create_ram(struct machine *m, struct err *e)
 {
-	int rc = gmem_create(&m->ram, m->config->memory, false, e);
+	int rc = gmem_create(&m->ram, m->config->memory, config_needs_shared_memory(m->config), e);
 
 	for (unsigned i = 0; i < m->ram.n && rc == 0; i++) {
 		const struct gmem_region *r = &m->ram.region[i];
