@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <linux/virtio_ids.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +125,14 @@ static bool is_vfio_user(const struct vm_config *c, const char *name)
 	return false;
 }
 
+static bool is_vhost_user(const struct vm_config *c, const char *name)
+{
+	for (unsigned i = 0; i < c->n_vhost_users; i++)
+		if (c->vhost_user[i].id && strcmp(c->vhost_user[i].id, name) == 0)
+			return true;
+	return false;
+}
+
 static int name_devices(struct vm_config *c, struct err *e)
 {
 	int rc = 0;
@@ -143,6 +152,12 @@ static int name_devices(struct vm_config *c, struct err *e)
 		rc = name_one(&c->vdpa[i].id, "vdpa", i, is_vdpa, c, e);
 	for (unsigned i = 0; rc == 0 && i < c->n_vfio_users; i++)
 		rc = name_one(&c->vfio_user[i].id, "vfio-user", i, is_vfio_user, c, e);
+	for (unsigned i = 0; rc == 0 && i < c->n_vhost_users; i++) {
+		struct vhost_user_config *v = &c->vhost_user[i];
+
+		rc = name_one(&v->id, v->device_id == VIRTIO_ID_FS ? "fs" : "vhost-user", i,
+			      is_vhost_user, c, e);
+	}
 	return rc;
 }
 

@@ -17,7 +17,7 @@ void config_init(struct vm_config *c)
 /* The kernel's VFIO needs none: it pins this process's own pages. */
 bool config_needs_shared_memory(const struct vm_config *c)
 {
-	return c->n_vdpas + c->n_vfio_users > 0;
+	return c->n_vdpas + c->n_vfio_users + c->n_vhost_users > 0;
 }
 
 void config_fini(struct vm_config *c)

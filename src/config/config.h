@@ -39,6 +39,8 @@ struct vm_config {
 	struct rng_config rng;
 	struct vsock_config vsock;
 	struct balloon_config balloon;
+	struct vhost_user_config *vhost_user;
+	unsigned n_vhost_users;
 
 	/* Devices that are elsewhere; they need the PCI bus. */
 	struct vfio_config *vfio;

@@ -69,6 +69,12 @@ struct vfio_user_config *config_add_vfio_user(struct vm_config *c, struct err *e
 		    "vfio-user devices", e);
 }
 
+struct vhost_user_config *config_add_vhost_user(struct vm_config *c, struct err *e)
+{
+	return grow(&c->vhost_user, &c->n_vhost_users, CONFIG_MAX_PCI_DEVICES,
+		    sizeof(*c->vhost_user), "vhost-user devices", e);
+}
+
 static void free_net(struct net_config *n)
 {
 	for (unsigned i = 0; i < n->n_hostfwds; i++) {
@@ -110,6 +116,12 @@ void config_free_devices(struct vm_config *c)
 	}
 	free(c->vfio);
 	free(c->vfio_user);
+	for (unsigned i = 0; i < c->n_vhost_users; i++) {
+		free(c->vhost_user[i].id);
+		free(c->vhost_user[i].socket);
+		free(c->vhost_user[i].tag);
+	}
+	free(c->vhost_user);
 	free(c->disk);
 	free(c->net);
 	free(c->vdpa);

@@ -71,10 +71,9 @@ static int set_net_id(void *target, const struct given *given, struct err *e)
 }
 
 /* Six pairs of hexadecimal digits; the lowest bit of the first byte says "to a group" (IEEE 802). */
-static int set_mac(void *target, const struct given *given, struct err *e)
+int read_mac(uint8_t to[6], const struct given *given, struct err *e)
 {
 	static const uint8_t nobody[6];
-	struct net_config *n = target;
 	uint8_t mac[6];
 	int end = 0;
 
@@ -89,9 +88,17 @@ static int set_mac(void *target, const struct given *given, struct err *e)
 			       show(given->text).text);
 	if (memcmp(mac, nobody, 6) == 0)
 		return err_set(e, EINVAL, "'%s' is nobody's address", show(given->text).text);
-	memcpy(n->mac, mac, 6);
-	n->has_mac = true;
+	memcpy(to, mac, 6);
 	return 0;
+}
+
+static int set_mac(void *target, const struct given *given, struct err *e)
+{
+	struct net_config *n = target;
+	int rc = read_mac(n->mac, given, e);
+
+	n->has_mac |= rc == 0;
+	return rc;
 }
 
 static int set_queue_size(void *target, const struct given *given, struct err *e)

@@ -15,6 +15,8 @@
 #define CONFIG_MAX_NET_QUEUES   8 /* pairs */
 #define CONFIG_MAX_CONSOLES     8 /* ports of one virtio console */
 #define CONFIG_MAX_HOSTFWDS     64
+#define CONFIG_MAX_VHOST_QUEUES 60
+#define FS_TAG_MAX              36 /* virtio_fs_config */
 #define DISK_SERIAL_MAX         20 /* VIRTIO_BLK_ID_BYTES */
 
 /* A token bucket (backend/ratelimit.h); Firecracker's names. size 0: no limit. */
@@ -121,6 +123,23 @@ struct vfio_config {
 struct vfio_user_config {
 	char *id;   /* name in messages; default: vfio-user0, vfio-user1, ... */
 	char *path; /* of the server's socket */
+};
+
+/*
+ * A virtio device in another process (vhost/user.h): --vhost-user, and --fs, which is one of the kind VIRTIO_ID_FS. Which
+ * of the members count depends on the kind: vhost_user_check().
+ */
+struct vhost_user_config {
+	char *id;           /* default: vhost-user0, ..., or fs0, ... */
+	char *socket;       /* the back end's */
+	uint32_t device_id; /* VIRTIO_ID_...; 0: not given */
+	char *tag;          /* file system: what the guest mounts, at most FS_TAG_MAX bytes */
+	bool has_mac;       /* network */
+	uint8_t mac[6];
+	unsigned
+		queues; /* network: 1, a pair; file system, SCSI: of requests; 0: one for each vCPU, at most 4 */
+	unsigned queue_size;  /* 0: 256 */
+	unsigned config_size; /* bytes, of a kind that is not known here */
 };
 
 struct rng_config {

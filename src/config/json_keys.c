@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <linux/virtio_ids.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -205,6 +206,26 @@ static void *new_vfio_user(struct vm_config *c, struct err *e)
 	return config_add_vfio_user(c, e);
 }
 
+static void *new_vhost_user(struct vm_config *c, struct err *e)
+{
+	return config_add_vhost_user(c, e);
+}
+
+static void *new_fs(struct vm_config *c, struct err *e)
+{
+	struct vhost_user_config *v = config_add_vhost_user(c, e);
+
+	if (v)
+		v->device_id = VIRTIO_ID_FS;
+	return v;
+}
+
+static int finish_vhost_user(void *target, const json_t *object, struct err *e)
+{
+	(void)object;
+	return vhost_user_check(target, e);
+}
+
 static void *the_vsock(struct vm_config *c, struct err *e)
 {
 	(void)e;
@@ -239,6 +260,8 @@ const struct json_section json_sections[] = {
 	{"entropy", false, rng_fields, the_rng, NULL},
 	{"vfio", true, vfio_fields, new_vfio, NULL},
 	{"vfio_user", true, vfio_user_fields, new_vfio_user, NULL},
+	{"vhost-user", true, vhost_user_fields, new_vhost_user, finish_vhost_user},
+	{"fs", true, fs_fields, new_fs, finish_vhost_user},
 	{"features", true, feature_keys, NULL, finish_feature},
 	{0},
 };

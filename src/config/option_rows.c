@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <errno.h>
+#include <linux/virtio_ids.h>
 
 #include "config/device.h"
 #include "config/options.h"
@@ -88,6 +89,23 @@ static int apply_vfio_user(struct vm_config *c, const char *value, struct err *e
 	struct vfio_user_config *v = config_add_vfio_user(c, e);
 
 	return v ? list_parse(&vfio_user_list, v, value, e) : -EINVAL;
+}
+
+static int apply_vhost_user(struct vm_config *c, const char *value, struct err *e)
+{
+	struct vhost_user_config *v = config_add_vhost_user(c, e);
+
+	return v ? list_parse(&vhost_user_option_list, v, value, e) : -EINVAL;
+}
+
+static int apply_fs(struct vm_config *c, const char *value, struct err *e)
+{
+	struct vhost_user_config *v = config_add_vhost_user(c, e);
+
+	if (!v)
+		return -EINVAL;
+	v->device_id = VIRTIO_ID_FS;
+	return list_parse(&fs_list, v, value, e);
 }
 
 static int apply_rng(struct vm_config *c, const char *value, struct err *e)
@@ -325,6 +343,40 @@ const struct option_row option_rows[N_OPTIONS] = {
 			"--vfio-user /run/nvme.sock",
 			apply_vfio_user,
 			&vfio_user_list,
+		},
+	[OPT_VHOST_USER] =
+		{
+			"vhost-user",
+			0,
+			"type=KIND,socket=PATH[,WORD]...",
+			true,
+			"A virtio device that another process serves at the Unix socket PATH, by the\n"
+			"vhost-user protocol. KIND: blk, net, fs, scsi, or the number of a virtio\n"
+			"device. The guest's memory is shared with that process. Words:\n"
+			"  queues=N              request queues; default: one a CPU, up to 4\n"
+			"  queue-size=N          16 to 1024, a power of two; default: 256\n"
+			"  id=NAME               in messages; default: vhost-user0, ...\n"
+			"  mac=ADDRESS           net; default: a random one\n"
+			"  tag=NAME              fs: what the guest mounts\n"
+			"  config-size=N         a number: bytes of its configuration space",
+			"--vhost-user type=blk,socket=/tmp/disk.sock",
+			apply_vhost_user,
+			&vhost_user_option_list,
+		},
+	[OPT_FS] =
+		{
+			"fs",
+			0,
+			"tag=NAME,socket=PATH[,WORD]...",
+			true,
+			"A folder of the host's, which virtiofsd serves at the Unix socket PATH; the\n"
+			"guest mounts it: mount -t virtiofs NAME /mnt. Words:\n"
+			"  queues=N              request queues; default: as many as it has, up to 4\n"
+			"  queue-size=N          16 to 1024, a power of two; default: 256\n"
+			"  id=NAME               in messages; default: fs0, ...",
+			"--fs tag=home,socket=/tmp/fs.sock",
+			apply_fs,
+			&fs_list,
 		},
 	[OPT_CONFIG] =
 		{

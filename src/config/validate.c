@@ -46,7 +46,8 @@ static int check_machine(const struct vm_config *c, struct err *e)
 static int check_count(const struct vm_config *c, struct err *e)
 {
 	unsigned n = c->n_disks + c->n_nets + c->n_vdpas + (c->n_consoles > 0) + c->rng.enabled +
-		     (c->vsock.cid != 0) + c->balloon.enabled + c->n_vfios + c->n_vfio_users;
+		     (c->vsock.cid != 0) + c->balloon.enabled + c->n_vfios + c->n_vfio_users +
+		     c->n_vhost_users;
 	bool pci = c->transport == TRANSPORT_PCI;
 	unsigned max = pci ? CONFIG_MAX_PCI_DEVICES : CONFIG_MAX_MMIO_DEVICES;
 
@@ -206,6 +207,38 @@ static int check_consoles(const struct vm_config *c, struct err *e)
 	return rc;
 }
 
+static int check_two_vhost_users(const struct vhost_user_config *a,
+				 const struct vhost_user_config *b, struct err *e)
+{
+	if (same(a->id, b->id))
+		return err_set(e, EINVAL, "two vhost-user devices have the id '%s'", a->id);
+	if (same(a->socket, b->socket))
+		return err_set(
+			e, EINVAL,
+			"two vhost-user devices use the socket '%s': one back end serves one",
+			show(a->socket).text);
+	if (same(a->tag, b->tag))
+		return err_set(e, EINVAL, "two file systems have the tag '%s'", show(a->tag).text);
+	return 0;
+}
+
+static int check_vhost_users(const struct vm_config *c, struct err *e)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < c->n_vhost_users; i++) {
+		const struct vhost_user_config *v = &c->vhost_user[i];
+
+		rc = vhost_user_check(v, e);
+		if (rc < 0)
+			return err_wrap(e, rc,
+					"vhost-user device '%s': ", show(v->id ? v->id : "?").text);
+		for (unsigned k = 0; rc == 0 && k < i; k++)
+			rc = check_two_vhost_users(&c->vhost_user[k], v, e);
+	}
+	return rc;
+}
+
 static int check_small(const struct vm_config *c, struct err *e)
 {
 	int rc = vsock_check(&c->vsock, e);
@@ -276,7 +309,8 @@ int config_validate(const struct vm_config *c, struct err *e)
 	if ((rc = check_machine(c, e)) < 0 || (rc = check_count(c, e)) < 0 ||
 	    (rc = check_disks(c, e)) < 0 || (rc = check_nets(c, e)) < 0 ||
 	    (rc = check_vdpas(c, e)) < 0 || (rc = check_consoles(c, e)) < 0 ||
-	    (rc = check_vfios(c, e)) < 0 || (rc = check_vfio_users(c, e)) < 0)
+	    (rc = check_vfios(c, e)) < 0 || (rc = check_vfio_users(c, e)) < 0 ||
+	    (rc = check_vhost_users(c, e)) < 0)
 		return rc;
 	return check_small(c, e);
 }

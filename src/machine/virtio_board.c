@@ -11,6 +11,7 @@
 #include "dev/virtio/net.h"
 #include "dev/virtio/rng.h"
 #include "dev/virtio/vhost.h"
+#include "dev/virtio/vhost_user.h"
 #include "dev/virtio/vsock.h"
 #include "machine/wiring.h"
 #include "vhost/vdpa.h"
@@ -20,7 +21,7 @@
 unsigned virtio_board_count(const struct vm_config *c)
 {
 	return c->n_disks + c->n_nets + c->n_vdpas + (c->n_consoles > 0) + c->rng.enabled +
-	       (c->vsock.cid > 0) + c->balloon.enabled;
+	       (c->vsock.cid > 0) + c->balloon.enabled + c->n_vhost_users;
 }
 
 struct boot_mmio virtio_board_place(unsigned i)
@@ -165,6 +166,19 @@ static int create_balloon(struct machine *m, struct err *e)
 	return rc < 0 ? rc : connect(m, dev, e);
 }
 
+static int create_vhost_users(struct machine *m, struct err *e)
+{
+	const struct vm_config *c = m->config;
+	struct virtio_dev *dev = NULL;
+	int rc = 0;
+
+	for (unsigned i = 0; i < c->n_vhost_users && rc == 0; i++)
+		if ((rc = vhost_user_dev_create(&dev, &c->vhost_user[i], MIN(c->cpus, 4u),
+						&m->virtio_host, e)) == 0)
+			rc = connect(m, dev, e);
+	return rc;
+}
+
 /* The bus with its bridge, also when there is nothing on it: a PC without one puzzles kernels. */
 static int create_pci(struct machine *m, struct err *e)
 {
@@ -207,8 +221,8 @@ static int create_pci(struct machine *m, struct err *e)
 int virtio_board_create(struct machine *m, struct err *e)
 {
 	static int (*const create[])(struct machine * m, struct err * e) = {
-		create_pci,     create_disks, create_nets,  create_vdpas,
-		create_console, create_rng,   create_vsock, create_balloon,
+		create_pci, create_disks, create_nets,    create_vdpas,       create_console,
+		create_rng, create_vsock, create_balloon, create_vhost_users,
 	};
 	int rc;
 

@@ -316,7 +316,7 @@ static const struct vhost_ops user_ops = {
 	.destroy = user_destroy,
 };
 
-int vhost_user_create(struct vhost **out, const struct vhost_user_config *config, struct err *e)
+int vhost_user_create(struct vhost **out, const struct vhost_user_setup *config, struct err *e)
 {
 	struct user *u = calloc(1, sizeof(*u));
 	int rc;

@@ -30,7 +30,7 @@
 	10000 /* milliseconds for a reply; a busy host is slow, a dead back end hangs up */
 
 /* Copied, but for `mem`. */
-struct vhost_user_config {
+struct vhost_user_setup {
 	const char *name; /* in messages */
 	const char *path; /* the back end's socket */
 	uint32_t device_id;
@@ -52,4 +52,4 @@ struct vhost_user_config {
 };
 
 /* Connects and negotiates. -ECONNREFUSED, -ENOENT: nobody listens; -EPROTO, -ETIMEDOUT, ... with a text. */
-int vhost_user_create(struct vhost **out, const struct vhost_user_config *config, struct err *e);
+int vhost_user_create(struct vhost **out, const struct vhost_user_setup *config, struct err *e);

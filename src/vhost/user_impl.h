@@ -51,7 +51,7 @@ struct user_inflight {
 struct user {
 	struct vhost base;
 	const struct user_kind *kind;
-	struct vhost_user_config config; /* strings are ours */
+	struct vhost_user_setup config; /* strings are ours */
 	pthread_mutex_t lock;
 	struct log_limit log;
 
@@ -92,7 +92,7 @@ static inline bool user_speaks(const struct user *u, enum vu_protocol_feature fe
 /* ---- user_talk.c ---- */
 
 /* Everything but the connection and the thread. */
-int user_init(struct user *u, const struct vhost_user_config *config, struct err *e);
+int user_init(struct user *u, const struct vhost_user_setup *config, struct err *e);
 void user_fini(struct user *u);
 
 int user_connect(struct user *u, struct err *e);

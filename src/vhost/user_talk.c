@@ -416,9 +416,9 @@ int user_negotiate(struct user *u, bool first, struct err *e)
 
 /* ---- life ---- */
 
-static int copy_config(struct user *u, const struct vhost_user_config *from, struct err *e)
+static int copy_config(struct user *u, const struct vhost_user_setup *from, struct err *e)
 {
-	struct vhost_user_config *c = &u->config;
+	struct vhost_user_setup *c = &u->config;
 	char *name = strdup(from->name), *path = strdup(from->path);
 	void *config = malloc(VHOST_USER_CONFIG_MAX);
 
@@ -436,7 +436,7 @@ static int copy_config(struct user *u, const struct vhost_user_config *from, str
 	return 0;
 }
 
-int user_init(struct user *u, const struct vhost_user_config *config, struct err *e)
+int user_init(struct user *u, const struct vhost_user_setup *config, struct err *e)
 {
 	int rc;
 
