@@ -81,6 +81,13 @@ $(BUILD)/fuzz/%.o: %.c $(AML) Makefile mk/test.mk | $(BUILD)/deps-build.ok $(BUI
 
 -include $(UNIT_OBJ:.o=.d) $(FUZZ_OBJ:.o=.d)
 
+# A device for tests and the tour: an NVMe controller in a process, by vfio-user.
+VFIO_USER_SRC := $(wildcard tests/vfio_user/*.c) tests/fake/vfio_user.c src/base/io.c
+VFIO_USER_HDR := $(wildcard tests/vfio_user/*.h) tests/fake/vfio_user.h src/passthru/user_wire.h
+$(BUILD)/vfio-user-nvme: $(VFIO_USER_SRC) $(VFIO_USER_HDR) | $(BUILD)/deps-build.ok
+	$(SAY) LINK $@
+	$(CC) $(CPPFLAGS) -Itests $(CSTD) $(WARN) $(CFLAGS) -o $@ $(VFIO_USER_SRC)
+
 # Bare-metal guests: a 64-bit ELF of a few dozen lines each.
 GUEST_SRC := $(sort $(wildcard tests/guest/*.c))
 GUEST_LIB := $(wildcard tests/guest/lib*.c)
