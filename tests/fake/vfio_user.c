@@ -24,7 +24,7 @@ struct command {
 
 /* ---- bytes ---- */
 
-int vu_listen(const char *path)
+int vfu_listen(const char *path)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -36,8 +36,8 @@ int vu_listen(const char *path)
 	return fd;
 }
 
-int vu_send(int fd, const struct user_header *h, const void *payload, size_t len, const int *fds,
-	    unsigned n_fds)
+int vfu_send(int fd, const struct user_header *h, const void *payload, size_t len, const int *fds,
+	     unsigned n_fds)
 {
 	char control[CMSG_SPACE(VU_FDS * sizeof(int))] __attribute__((aligned(8))) = {0};
 	struct iovec iov[2] = {{(void *)(uintptr_t)h, sizeof(*h)},
@@ -108,7 +108,7 @@ static int receive_command(int fd, struct command *c)
 	return receive(fd, c->payload, c->len, c->fd, &c->n_fds);
 }
 
-static void put(struct vu_reply *r, const void *data, size_t len)
+static void put(struct vfu_reply *r, const void *data, size_t len)
 {
 	memcpy(r->payload + r->len, data, len);
 	r->len += len;
@@ -116,7 +116,7 @@ static void put(struct vu_reply *r, const void *data, size_t len)
 
 /* ---- commands; each 0 or an errno ---- */
 
-static int version(struct vu_server *s, const struct command *c, struct vu_reply *r)
+static int version(struct vfu_server *s, const struct command *c, struct vfu_reply *r)
 {
 	struct user_version v = {0};
 	char text[256];
@@ -139,7 +139,7 @@ static int version(struct vu_server *s, const struct command *c, struct vu_reply
 	return 0;
 }
 
-static int get_info(struct vu_server *s, struct vu_reply *r)
+static int get_info(struct vfu_server *s, struct vfu_reply *r)
 {
 	struct user_device_info d = {sizeof(d), s->dev->flags, VU_REGIONS, VU_IRQS};
 
@@ -147,12 +147,12 @@ static int get_info(struct vu_server *s, struct vu_reply *r)
 	return 0;
 }
 
-static int get_region(struct vu_server *s, const struct command *c, struct vu_reply *r)
+static int get_region(struct vfu_server *s, const struct command *c, struct vfu_reply *r)
 {
 	struct vfio_region_info i;
 	struct vfio_region_info_cap_sparse_mmap sparse = {
 		.header = {VFIO_REGION_INFO_CAP_SPARSE_MMAP, 1, 0}};
-	const struct vu_region *reg;
+	const struct vfu_region *reg;
 
 	memcpy(&i, c->payload, sizeof(i));
 	if (c->len < sizeof(i) || i.index >= VU_REGIONS)
@@ -177,7 +177,7 @@ static int get_region(struct vu_server *s, const struct command *c, struct vu_re
 }
 
 /* Several doorbells may share a descriptor: it is sent once. */
-static uint32_t index_of(struct vu_reply *r, int fd)
+static uint32_t index_of(struct vfu_reply *r, int fd)
 {
 	unsigned i = 0;
 
@@ -188,10 +188,10 @@ static uint32_t index_of(struct vu_reply *r, int fd)
 	return i;
 }
 
-static int get_io_fds(struct vu_server *s, const struct command *c, struct vu_reply *r)
+static int get_io_fds(struct vfu_server *s, const struct command *c, struct vfu_reply *r)
 {
 	struct user_io_fds h;
-	const struct vu_region *reg;
+	const struct vfu_region *reg;
 
 	memcpy(&h, c->payload, sizeof(h));
 	if (c->len < sizeof(h) || h.index >= VU_REGIONS)
@@ -204,7 +204,7 @@ static int get_io_fds(struct vu_server *s, const struct command *c, struct vu_re
 		.count = reg->n_doorbells};
 	put(r, &h, sizeof(h));
 	for (unsigned i = 0; i < reg->n_doorbells; i++) {
-		const struct vu_doorbell *d = &reg->doorbell[i];
+		const struct vfu_doorbell *d = &reg->doorbell[i];
 		bool shadow = d->shadow_fd >= 0;
 		struct user_io_fd_shadow f = {.offset = d->off,
 					      .size = d->len,
@@ -218,7 +218,7 @@ static int get_io_fds(struct vu_server *s, const struct command *c, struct vu_re
 	return 0;
 }
 
-static int get_irq(struct vu_server *s, const struct command *c, struct vu_reply *r)
+static int get_irq(struct vfu_server *s, const struct command *c, struct vfu_reply *r)
 {
 	struct vfio_irq_info i;
 
@@ -231,7 +231,7 @@ static int get_irq(struct vu_server *s, const struct command *c, struct vu_reply
 	return 0;
 }
 
-static int set_irqs(struct vu_server *s, struct command *c)
+static int set_irqs(struct vfu_server *s, struct command *c)
 {
 	struct vfio_irq_set set;
 	unsigned first, end;
@@ -256,15 +256,15 @@ static int set_irqs(struct vu_server *s, struct command *c)
 	return 0;
 }
 
-static int dma_map(struct vu_server *s, struct command *c)
+static int dma_map(struct vfu_server *s, struct command *c)
 {
 	struct user_dma_map m;
-	struct vu_map *map = &s->map[s->n_maps];
+	struct vfu_map *map = &s->map[s->n_maps];
 
 	memcpy(&m, c->payload, sizeof(m));
 	if (c->len != sizeof(m) || s->n_maps == VU_MAPS)
 		return EINVAL;
-	*map = (struct vu_map){m.addr, m.size, NULL};
+	*map = (struct vfu_map){m.addr, m.size, NULL};
 	if (c->n_fds == 1) {
 		void *host = mmap(NULL, m.size, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd[0],
 				  (off_t)m.offset);
@@ -276,14 +276,14 @@ static int dma_map(struct vu_server *s, struct command *c)
 	return 0;
 }
 
-static void unmap(struct vu_server *s, unsigned i)
+static void unmap(struct vfu_server *s, unsigned i)
 {
 	if (s->map[i].host)
 		munmap(s->map[i].host, s->map[i].size);
 	s->map[i] = s->map[--s->n_maps];
 }
 
-static int dma_unmap(struct vu_server *s, const struct command *c, struct vu_reply *r)
+static int dma_unmap(struct vfu_server *s, const struct command *c, struct vfu_reply *r)
 {
 	struct user_dma_unmap u;
 
@@ -297,7 +297,7 @@ static int dma_unmap(struct vu_server *s, const struct command *c, struct vu_rep
 	return EINVAL;
 }
 
-static int access_region(struct vu_server *s, const struct command *c, struct vu_reply *r)
+static int access_region(struct vfu_server *s, const struct command *c, struct vfu_reply *r)
 {
 	struct user_region_access a;
 	uint8_t data[8] = {0};
@@ -317,14 +317,14 @@ static int access_region(struct vu_server *s, const struct command *c, struct vu
 	return 0;
 }
 
-static int reset(struct vu_server *s)
+static int reset(struct vfu_server *s)
 {
 	if (s->dev->reset)
 		s->dev->reset(s->dev->arg);
 	return 0;
 }
 
-static int execute(struct vu_server *s, struct command *c, struct vu_reply *r)
+static int execute(struct vfu_server *s, struct command *c, struct vfu_reply *r)
 {
 	switch (c->h.command) {
 	case USER_VERSION:
@@ -355,7 +355,7 @@ static int execute(struct vu_server *s, struct command *c, struct vu_reply *r)
 
 /* ---- a client ---- */
 
-void vu_begin(struct vu_server *s, int fd)
+void vfu_begin(struct vfu_server *s, int fd)
 {
 	s->fd = s->command_fd = fd;
 	s->n_maps = 0;
@@ -363,10 +363,10 @@ void vu_begin(struct vu_server *s, int fd)
 	memset(s->irq, 0xff, sizeof(s->irq));
 }
 
-static int send_reply(struct vu_server *s, struct vu_reply *r)
+static int send_reply(struct vfu_server *s, struct vfu_reply *r)
 {
 	if (!r->pieces)
-		return vu_send(s->fd, &r->h, r->payload, r->len, r->fd, r->n_fds);
+		return vfu_send(s->fd, &r->h, r->payload, r->len, r->fd, r->n_fds);
 	for (size_t i = 0; i < sizeof(r->h) + r->len; i += r->pieces) {
 		uint8_t all[sizeof(r->h) + sizeof(r->payload)];
 		memcpy(all, &r->h, sizeof(r->h));
@@ -378,10 +378,10 @@ static int send_reply(struct vu_server *s, struct vu_reply *r)
 	return 0;
 }
 
-static int answer(struct vu_server *s, struct command *c)
+static int answer(struct vfu_server *s, struct command *c)
 {
-	struct vu_reply r = {.h = {.id = c->h.id, .command = c->h.command, .flags = USER_REPLY}};
-	enum vu_verdict verdict = VU_SEND;
+	struct vfu_reply r = {.h = {.id = c->h.id, .command = c->h.command, .flags = USER_REPLY}};
+	enum vfu_verdict verdict = VU_SEND;
 	int rc = execute(s, c, &r);
 
 	if (rc > 0) {
@@ -403,7 +403,7 @@ static int answer(struct vu_server *s, struct command *c)
 	return rc;
 }
 
-int vu_command(struct vu_server *s)
+int vfu_command(struct vfu_server *s)
 {
 	struct command c;
 	int rc = receive_command(s->fd, &c);
@@ -415,7 +415,7 @@ int vu_command(struct vu_server *s)
 	return rc;
 }
 
-void vu_end(struct vu_server *s)
+void vfu_end(struct vfu_server *s)
 {
 	while (s->n_maps > 0)
 		unmap(s, 0);
@@ -427,20 +427,20 @@ void vu_end(struct vu_server *s)
 	fd_close(&s->fd);
 }
 
-void vu_serve(struct vu_server *s, int fd)
+void vfu_serve(struct vfu_server *s, int fd)
 {
-	vu_begin(s, fd);
-	while (vu_command(s) == 0)
+	vfu_begin(s, fd);
+	while (vfu_command(s) == 0)
 		;
-	vu_end(s);
+	vfu_end(s);
 }
 
 /* ---- what the device does by itself ---- */
 
-void *vu_dma(struct vu_server *s, uint64_t addr, uint64_t len)
+void *vfu_dma(struct vfu_server *s, uint64_t addr, uint64_t len)
 {
 	for (unsigned i = 0; i < s->n_maps; i++) {
-		const struct vu_map *m = &s->map[i];
+		const struct vfu_map *m = &s->map[i];
 		if (m->host && addr >= m->addr && addr - m->addr <= m->size &&
 		    len <= m->size - (addr - m->addr))
 			return m->host + (addr - m->addr);
@@ -448,7 +448,7 @@ void *vu_dma(struct vu_server *s, uint64_t addr, uint64_t len)
 	return NULL;
 }
 
-static int dma_message(struct vu_server *s, uint16_t command, uint64_t addr, const void *out,
+static int dma_message(struct vfu_server *s, uint16_t command, uint64_t addr, const void *out,
 		       void *in, uint32_t len)
 {
 	struct user_dma_access a = {addr, len}, b;
@@ -463,7 +463,7 @@ static int dma_message(struct vu_server *s, uint16_t command, uint64_t addr, con
 	if (out)
 		memcpy(payload + sizeof(a), out, len);
 	h.size = (uint32_t)(sizeof(h) + sizeof(a) + (out ? len : 0));
-	rc = vu_send(s->command_fd, &h, payload, h.size - sizeof(h), NULL, 0);
+	rc = vfu_send(s->command_fd, &h, payload, h.size - sizeof(h), NULL, 0);
 	free(payload);
 	if (rc < 0 || (rc = receive(s->command_fd, &h, sizeof(h), fds, &n_fds)) < 0)
 		return rc;
@@ -477,17 +477,17 @@ static int dma_message(struct vu_server *s, uint16_t command, uint64_t addr, con
 	return in ? receive(s->command_fd, in, len, fds, &n_fds) : 0;
 }
 
-int vu_dma_read(struct vu_server *s, uint64_t addr, void *data, uint32_t len)
+int vfu_dma_read(struct vfu_server *s, uint64_t addr, void *data, uint32_t len)
 {
 	return dma_message(s, USER_DMA_READ, addr, NULL, data, len);
 }
 
-int vu_dma_write(struct vu_server *s, uint64_t addr, const void *data, uint32_t len)
+int vfu_dma_write(struct vfu_server *s, uint64_t addr, const void *data, uint32_t len)
 {
 	return dma_message(s, USER_DMA_WRITE, addr, data, NULL, len);
 }
 
-void vu_interrupt(struct vu_server *s, unsigned kind, unsigned vector)
+void vfu_interrupt(struct vfu_server *s, unsigned kind, unsigned vector)
 {
 	if (s->irq[kind][vector] >= 0)
 		eventfd_write(s->irq[kind][vector], 1);
