@@ -15,7 +15,8 @@ struct console_config *config_add_console(struct vm_config *c, struct err *e);
 struct vfio_config *config_add_vfio(struct vm_config *c, struct err *e);
 void config_free_devices(struct vm_config *c);
 
-extern const struct list disk_list, net_list, console_list, vsock_list, balloon_list, vfio_option_list;
+extern const struct list disk_list, net_list, console_list, vsock_list, balloon_list,
+	vfio_option_list;
 extern const struct field disk_fields[], net_fields[], console_fields[], vsock_fields[],
 	balloon_fields[], rng_fields[], vfio_fields[];
 

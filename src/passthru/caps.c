@@ -16,7 +16,7 @@
 #define EXP_LEN_V2 0x3c
 #define EXP_LEN_V1 0x0c
 
-#define EXT_CAP_ID_VF_REBAR 0x24   /* not in all versions of linux/pci_regs.h */
+#define EXT_CAP_ID_VF_REBAR 0x24 /* not in all versions of linux/pci_regs.h */
 
 static void set_through(struct passthru *p, unsigned off, unsigned len, bool through)
 {
@@ -52,7 +52,8 @@ static void keep_power(struct passthru *p, unsigned at)
 {
 	struct pci_dev *d = &p->dev;
 
-	pci_put16(d, at + PCI_PM_PMC, pci_get16(d, at + PCI_PM_PMC) & (uint16_t)~PCI_PM_CAP_PME_MASK);
+	pci_put16(d, at + PCI_PM_PMC,
+		  pci_get16(d, at + PCI_PM_PMC) & (uint16_t)~PCI_PM_CAP_PME_MASK);
 	memset(d->config + at + PCI_PM_CTRL, 0, PCI_PM_SIZEOF - PCI_PM_CTRL);
 	pci_put16(d, at + PCI_PM_CTRL, PCI_PM_CTRL_NO_SOFT_RESET);
 	d->writable[at + PCI_PM_CTRL] = PCI_PM_CTRL_STATE_MASK;
