@@ -9,7 +9,7 @@ import subprocess
 import uuid
 
 from nets import tool, until
-from vm import BUILD
+from vm import BUILD, TEST_INITRD, Terminal
 
 # The kernel of the lab's outer machine, as a guest's: it has the drivers of real hardware, e1000e included.
 HARDWARE_ELF = os.path.join(BUILD, "lab", "vmlinux")
@@ -191,3 +191,19 @@ class Passt(Daemon):
     def __init__(self, socket, *options):
         super().__init__(["passt", "--foreground", "--quiet", "--one-off", "--runas", "0", "--socket", socket, *options],
                          lambda: os.path.exists(socket))
+
+
+def start(*devices, options=(), initrd=TEST_INITRD, **more):
+    """A guest with these devices of the host's, by VFIO."""
+    return Terminal(*[word for device in devices for word in ("--vfio", device)], *options, initrd=initrd, **more)
+
+
+def interrupts(guest, name):
+    """How many interrupts of the name a guest has had, of all vectors and CPUs."""
+    lines = guest.ok(f"grep {name} /proc/interrupts").splitlines()
+    return sum(int(word) for line in lines for word in line.split()[1:] if word.isdigit())
+
+
+def power_off(guest):
+    guest.send("poweroff -f\r")
+    assert guest.end() == 0
