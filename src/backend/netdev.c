@@ -212,6 +212,11 @@ uint64_t netdev_features(const struct netdev *n)
 	return n->features;
 }
 
+int netdev_descriptor(const struct netdev *n, unsigned queue)
+{
+	return n->port[queue].source.fd;
+}
+
 void netdev_set_features(struct netdev *n, uint64_t features)
 {
 	if (n->ops->set_features)

@@ -49,6 +49,8 @@ void netdev_close(struct netdev *n); /* NULL is fine */
 uint64_t netdev_features(const struct netdev *n);
 /* What the driver accepted of them. */
 void netdev_set_features(struct netdev *n, uint64_t features);
+/* The descriptor of a tap's queue, for somebody else to send and receive on (vhost); the owner is the back end. */
+int netdev_descriptor(const struct netdev *n, unsigned queue);
 /* Queue pairs from `pairs` on are not used by the driver now. */
 void netdev_set_queues(struct netdev *n, unsigned pairs);
 

@@ -254,6 +254,7 @@ const struct field net_fields[] = {
 	 .inverted = true,
 	 NET(no_offload)},
 	{.option = "packed", .key = "packed", .type = FIELD_FLAG, NET(packed)},
+	{.option = "vhost", .key = "vhost", .type = FIELD_FLAG, NET(vhost)},
 	{.option = "hostfwd",
 	 .key = "hostfwd",
 	 .value = "RULE",
@@ -280,6 +281,25 @@ static int finish(void *target, struct err *e)
 
 const struct list net_list = {"tap[=NAME]|user|passt=SOCKET", set_first, net_fields, finish};
 
+static bool is_limited(const struct limit_config *l)
+{
+	return l->bandwidth.size || l->ops.size;
+}
+
+static int check_vhost(const struct net_config *n, struct err *e)
+{
+	if (n->kind != NET_TAP)
+		return err_set(e, EINVAL, "'%s' has no vhost: that is a tap's",
+			       kinds[n->kind].name);
+	if (n->packed)
+		return err_set(e, EINVAL, "vhost-net has no packed virtqueues: packed or vhost");
+	if (is_limited(&n->rx_limit) || is_limited(&n->tx_limit))
+		return err_set(e, EINVAL,
+			       "with vhost the host's kernel carries the frames, and has no rate "
+			       "limit: tc(8) can set one on the tap");
+	return 0;
+}
+
 int net_check(const struct net_config *n, struct err *e)
 {
 	const char *kind = kinds[n->kind].name;
@@ -302,5 +322,5 @@ int net_check(const struct net_config *n, struct err *e)
 	if (n->kind != NET_TAP && n->queues > 1)
 		return err_set(e, EINVAL, "'%s' has one queue; queues=%u is not possible", kind,
 			       n->queues);
-	return 0;
+	return n->vhost ? check_vhost(n, e) : 0;
 }

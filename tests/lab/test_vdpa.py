@@ -108,7 +108,7 @@ def test_simulated_devices():
     net, blk = passthru.vdpa_sim("sim0", "net"), passthru.vdpa_sim("sim1", "blk")
     with start("--vdpa", net, "--vdpa", blk, "--cpus", "2") as vm:
         check_disk(vm)
-        vm.ok("ifconfig eth0 192.168.20.2 up; arp -s 192.168.20.3 02:00:00:00:00:03")
+        vm.ok("ifconfig eth0 hw ether 02:00:00:00:00:02; ifconfig eth0 192.168.20.2 up; arp -s 192.168.20.3 02:00:00:00:00:03")
         vm.run("ping -c 3 -W 1 192.168.20.3")
         assert int(vm.ok("cat /sys/class/net/eth0/statistics/rx_packets")) >= 3
         driver_comes_and_goes(vm, vm.ok("basename $(readlink -f /sys/block/vda/device)"), "virtio_blk", 3)

@@ -31,8 +31,8 @@ static void net_kick(struct virtio_dev *dev, unsigned queue)
 
 	if (queue == ctrl_queue(net) && virtio_has(dev, VIRTIO_NET_F_CTRL_VQ))
 		net_ctrl_run(net, queue);
-	else if (pair >= net->pairs)
-		return; /* its turn comes with net_use_pairs() */
+	else if (pair >= net->pairs || net->vhost)
+		return; /* its turn comes with net_use_pairs(); or it is the kernel's */
 	else if (queue == RX_QUEUE(pair))
 		net_rx_run(net, pair, true);
 	else
@@ -41,11 +41,15 @@ static void net_kick(struct virtio_dev *dev, unsigned queue)
 
 void net_use_pairs(struct net *net, unsigned pairs)
 {
+	for (unsigned i = pairs; net->vhost && i < net->pairs; i++)
+		net_vhost_stop(net, i);
 	netdev_set_queues(net->netdev, pairs);
 	for (unsigned i = pairs; i < net->pairs; i++)
 		netdev_want_readable(net->netdev, i, false);
 	/* What was offered there before is served now. */
 	for (unsigned i = net->pairs; i < pairs; i++) {
+		if (net->vhost)
+			net_vhost_start(net, i);
 		virtio_kick_again(&net->base, RX_QUEUE(i));
 		virtio_kick_again(&net->base, TX_QUEUE(i));
 	}
@@ -54,12 +58,18 @@ void net_use_pairs(struct net *net, unsigned pairs)
 
 /* ---- the back end's side ---- */
 
+/* A pair is served here, now, on this occasion. */
+static bool is_ours(const struct net *net, unsigned pair, unsigned queue)
+{
+	return !net->vhost && pair < net->pairs && virtio_queue_ready(&net->base, queue);
+}
+
 static void on_readable(void *arg, unsigned pair)
 {
 	struct net *net = arg;
 
 	pthread_mutex_lock(&net->base.lock);
-	if (pair < net->pairs && virtio_queue_ready(&net->base, RX_QUEUE(pair)))
+	if (is_ours(net, pair, RX_QUEUE(pair)))
 		net_rx_run(net, pair, false);
 	else
 		netdev_want_readable(net->netdev, pair, false);
@@ -71,7 +81,7 @@ static void on_writable(void *arg, unsigned pair)
 	struct net *net = arg;
 
 	pthread_mutex_lock(&net->base.lock);
-	if (pair < net->pairs && virtio_queue_ready(&net->base, TX_QUEUE(pair)))
+	if (is_ours(net, pair, TX_QUEUE(pair)))
 		net_tx_run(net, pair);
 	pthread_mutex_unlock(&net->base.lock);
 }
@@ -124,14 +134,16 @@ static void net_activate(struct virtio_dev *dev)
 	for (unsigned i = 0; i < net->max_pairs; i++)
 		net_rx_reset(net, i);
 	netdev_set_features(net->netdev, dev->features);
-	net_use_pairs(net, 1);
 	net_rx_drain(net, 0); /* frames for nobody, or in the form of another driver's choice */
+	net_use_pairs(net, 1);
 }
 
 static void net_reset(struct virtio_dev *dev)
 {
 	struct net *net = net_of(dev);
 
+	if (net->vhost)
+		net_vhost_reset(net);
 	for (unsigned i = 0; i < net->max_pairs; i++)
 		net_rx_reset(net, i);
 	net->pairs = 0;
@@ -139,10 +151,19 @@ static void net_reset(struct virtio_dev *dev)
 	netdev_set_features(net->netdev, 0);
 }
 
+static void net_vectors_changed(struct virtio_dev *dev)
+{
+	struct net *net = net_of(dev);
+
+	if (net->vhost)
+		net_vhost_vectors_changed(net);
+}
+
 static void net_destroy(struct virtio_dev *dev)
 {
 	struct net *net = net_of(dev);
 
+	net_vhost_close(net);
 	netdev_close(net->netdev);
 	ratelimit_fini(&net->rx_limit);
 	ratelimit_fini(&net->tx_limit);
@@ -157,6 +178,7 @@ static const struct virtio_ops net_ops = {
 	.kick = net_kick,
 	.activate = net_activate,
 	.reset = net_reset,
+	.vectors_changed = net_vectors_changed,
 	.destroy = net_destroy,
 };
 
@@ -243,6 +265,8 @@ static int set_up(struct net *net, const struct net_config *c, struct err *e)
 	rc = ratelimit_init(&net->rx_limit, &c->rx_limit, loop, on_rx_tokens, net, e);
 	if (rc == 0)
 		rc = ratelimit_init(&net->tx_limit, &c->tx_limit, loop, on_tx_tokens, net, e);
+	if (rc == 0 && c->vhost)
+		rc = net_vhost_open(net, c->id ? c->id : "net", NULL, e);
 	if (rc == 0)
 		rc = netdev_start(net->netdev, front, e);
 	return rc;

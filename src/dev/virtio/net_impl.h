@@ -10,6 +10,8 @@
 #include "backend/netdev.h"
 #include "backend/ratelimit.h"
 #include "dev/virtio/net.h"
+#include "dev/virtio/vhost_call.h"
+#include "vhost/kernel.h"
 
 #define NET_MAX_PAIRS 32
 #define NET_IOV       1024 /* IOV_MAX: what one system call takes */
@@ -47,6 +49,13 @@ struct net_rx {
 	uint8_t spill[NETDEV_MAX_FRAME + 1]; /* untouched, and so no memory, in ordinary times */
 };
 
+/* A pair that the host's kernel serves. */
+struct net_vhost {
+	struct vhost *v;
+	struct vhost_call call[2]; /* receive, transmit */
+	bool started;
+};
+
 struct net {
 	struct virtio_dev base;
 	struct netdev *netdev;
@@ -62,11 +71,24 @@ struct net {
 
 	struct iovec iov[NET_IOV]; /* of the chain that is sent, or of a control command */
 	struct net_rx *rx;         /* max_pairs */
+	struct net_vhost *vhost;   /* max_pairs; NULL: frames are carried here */
 };
 
 /* Takes the back end over, on failure too. */
 int net_create_on(struct virtio_dev **out, const struct net_config *config, struct netdev *netdev,
 		  const struct virtio_host *host, struct err *e);
+
+/*
+ * With config->vhost (net_vhost.c). A pair is served from net_vhost_start() on, where the driver has set it up; after
+ * net_vhost_stop() nobody touches its rings. That waits for the kernel's worker to put down what it has in hand, which
+ * is short: it copies. net_vhost_reset() stops all pairs and releases the lock for that. `sys`: NULL is Linux.
+ */
+int net_vhost_open(struct net *net, const char *name, const struct vhost_sys *sys, struct err *e);
+void net_vhost_close(struct net *net);
+void net_vhost_start(struct net *net, unsigned pair);
+void net_vhost_stop(struct net *net, unsigned pair);
+void net_vhost_reset(struct net *net);
+void net_vhost_vectors_changed(struct net *net);
 
 /* Reads frames into the driver's buffers until there is none, or no buffer, or no token. `kicked`: the driver says
  * that there are buffers. */
