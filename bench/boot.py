@@ -14,7 +14,7 @@ BASE = {"kernel": "small", "format": "ELF", "root": "initrd", "cpus": 1, "memory
 # AMD's exit codes (AMD64 manual, volume 2, appendix C) that a boot has
 REASONS = {"96": "external interrupt", "114": "CPUID", "120": "HLT", "123": "I/O port", "124": "MSR", "1024": "nested page fault",
            "100": "interrupt window", "129": "VMMCALL", "127": "shutdown"}
-TRIES = 3
+TRIES = 2
 
 
 def kernel(case):
@@ -48,7 +48,7 @@ def run(case, runs):
     script = (f"mkdir /dev/shm/b && cp {peers.BUILD}/toyvmm {WORK}/initrd.img {WORK}/root.ext4 /dev/shm/b && "
               f"cp {kernel(case)} /dev/shm/b/kernel && cd /dev/shm/b && exec {peers.ROOT}/bench/boot-outer \"$@\"")
     for _ in range(TRIES):
-        p = subprocess.run([f"{peers.ROOT}/lab/run", "--icount", "--timeout", str(40 + 10 * runs), "--", "bash", "-c", script,
+        p = subprocess.run([f"{peers.ROOT}/lab/run", "--icount", "--timeout", str(110 + 10 * runs), "--", "bash", "-c", script,
                             "boot", str(runs), *command(case)], capture_output=True, text=True, cwd=peers.ROOT, check=False)
         if p.returncode == 0:
             return p.stdout

@@ -259,7 +259,7 @@ const struct json_section json_sections[] = {
 	{"balloon", false, balloon_fields, the_balloon, NULL},
 	{"entropy", false, rng_fields, the_rng, NULL},
 	{"vfio", true, vfio_fields, new_vfio, NULL},
-	{"vfio_user", true, vfio_user_fields, new_vfio_user, NULL},
+	{"vfio-user", true, vfio_user_fields, new_vfio_user, NULL},
 	{"vhost-user", true, vhost_user_fields, new_vhost_user, finish_vhost_user},
 	{"fs", true, fs_fields, new_fs, finish_vhost_user},
 	{"features", true, feature_keys, NULL, finish_feature},

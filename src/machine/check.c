@@ -243,9 +243,15 @@ static void print_information(const struct check_facts *f, FILE *out)
 	if (f->memory_available)
 		item(out, INFO, "memory", "%llu MiB available",
 		     (unsigned long long)(f->memory_available / MIB));
-	print_device(out, "/dev/vhost-net", f->vhost_net, "not used yet: networks in the kernel");
+	print_device(out, "/dev/vhost-net", f->vhost_net,
+		     f->vhost_net == ENOENT ? "sudo modprobe vhost_net; for --net tap,vhost"
+					    : "--net tap,vhost");
 	print_count(out, "IOMMU groups", f->iommu_groups, "not used yet: PCI passthrough");
-	print_count(out, "vDPA devices", f->vdpa_devices, "not used yet");
+	print_count(out, "vDPA devices", f->vdpa_devices,
+		    f->vdpa_devices > 0 && !f->vdpa[0] ? "sudo modprobe vhost_vdpa; for --vdpa"
+						       : "--vdpa");
+	if (f->vdpa[0])
+		print_device(out, f->vdpa, f->vdpa_error, "--vdpa");
 }
 
 bool check_report(const struct check_facts *f, FILE *out)

@@ -40,6 +40,8 @@ struct check_facts {
 	uint64_t memory_available; /* bytes; 0: not known */
 	int vhost_net;             /* 0, or errno of wanting to read and write /dev/vhost-net */
 	unsigned iommu_groups, vdpa_devices;
+	char vdpa[32];  /* the first /dev/vhost-vdpa-N; empty: there is none */
+	int vdpa_error; /* 0, or errno of wanting to read and write it */
 };
 
 struct check_cap {

@@ -124,6 +124,22 @@ static unsigned count_entries(const char *path)
 	return n;
 }
 
+/* The nodes are numbered as they come, so that there may be a 1 without a 0. */
+static void find_vdpa(struct check_facts *f)
+{
+	DIR *dir = opendir("/dev");
+	struct dirent *entry;
+
+	while (dir && !f->vdpa[0] && (entry = readdir(dir)))
+		if (strncmp(entry->d_name, "vhost-vdpa-", 11) == 0 &&
+		    strlen(entry->d_name) < sizeof(f->vdpa) - 5)
+			snprintf(f->vdpa, sizeof(f->vdpa), "/dev/%.26s", entry->d_name);
+	if (dir)
+		closedir(dir);
+	if (f->vdpa[0])
+		f->vdpa_error = access(f->vdpa, R_OK | W_OK) == 0 ? 0 : errno;
+}
+
 void check_read_devices(struct check_facts *f)
 {
 	f->tun = open_error("/dev/net/tun");
@@ -134,4 +150,5 @@ void check_read_devices(struct check_facts *f)
 	f->vhost_net = access("/dev/vhost-net", R_OK | W_OK) == 0 ? 0 : errno;
 	f->iommu_groups = count_entries("/sys/kernel/iommu_groups");
 	f->vdpa_devices = count_entries("/sys/bus/vdpa/devices");
+	find_vdpa(f);
 }

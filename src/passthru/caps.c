@@ -281,6 +281,7 @@ void passthru_ext_caps_init(struct passthru *p)
 		list[n++] = at;
 		at = PCI_EXT_CAP_NEXT(ext_get(p, at)) & ~3u;
 	}
+	set_through(p, EXT_START, 4, false); /* also of an empty list: nobody begins one later */
 	for (unsigned i = 0; i < n; i++) {
 		uint32_t header = ext_get(p, list[i]);
 		at = list[i];

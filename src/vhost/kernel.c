@@ -97,7 +97,9 @@ void vhost_kernel_close(struct vhost_kernel *k)
 
 int vhost_kernel_ioctl(const struct vhost_kernel *k, unsigned long request, void *data)
 {
-	return MIN(k->sys->ioctl(k->sys->arg, k->fd, request, data), 0);
+	int rc = k->sys->ioctl(k->sys->arg, k->fd, request, data);
+
+	return MIN(rc, 0);
 }
 
 int vhost_kernel_do(const struct vhost_kernel *k, unsigned long request, void *data,

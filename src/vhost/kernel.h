@@ -55,3 +55,9 @@ int vhost_kernel_set_ring(const struct vhost_kernel *k, unsigned index,
 /* The doorbell, the interrupt; -1: none. */
 MUST_CHECK int vhost_kernel_set_kick(const struct vhost_kernel *k, unsigned index, int fd);
 MUST_CHECK int vhost_kernel_set_call(const struct vhost_kernel *k, unsigned index, int fd);
+
+/* For a way down that goes on whatever fails: the first error of two results. */
+static inline int vhost_worse(int first, int second)
+{
+	return first < 0 ? first : second;
+}

@@ -38,6 +38,16 @@ static int set_backend(struct vhost_net *n, unsigned queue, int fd)
 	return vhost_kernel_ioctl(&n->kernel, VHOST_NET_SET_BACKEND, &file);
 }
 
+int vhost_net_attach(struct vhost *v, bool on)
+{
+	struct vhost_net *n = net_of(v);
+	int rc = 0;
+
+	for (unsigned i = 0; i < QUEUES; i++)
+		rc = vhost_worse(rc, set_backend(n, i, on ? n->tap : NOBODY));
+	return rc;
+}
+
 /*
  * Without a back end the kernel's worker leaves a queue alone; the call returns when it has. Each step is tried,
  * whatever became of the one before.
@@ -45,13 +55,11 @@ static int set_backend(struct vhost_net *n, unsigned queue, int fd)
 static void net_stop(struct vhost *v)
 {
 	struct vhost_net *n = net_of(v);
-	int rc = 0;
+	int rc = vhost_net_attach(v, false);
 
-	for (unsigned i = 0; i < QUEUES; i++)
-		rc = MIN(rc, set_backend(n, i, NOBODY));
 	for (unsigned i = 0; i < QUEUES; i++) {
-		rc = MIN(rc, vhost_kernel_set_kick(&n->kernel, i, NOBODY));
-		rc = MIN(rc, vhost_kernel_set_call(&n->kernel, i, NOBODY));
+		rc = vhost_worse(rc, vhost_kernel_set_kick(&n->kernel, i, NOBODY));
+		rc = vhost_worse(rc, vhost_kernel_set_call(&n->kernel, i, NOBODY));
 	}
 	if (rc < 0)
 		log_limited(&n->log, "%s: vhost-net: stopping it: %s", n->kernel.name,
@@ -79,13 +87,13 @@ static int bring_up(struct vhost_net *n, uint64_t features, const struct vhost_r
 	rc = vhost_kernel_do(&n->kernel, VHOST_SET_FEATURES, &features, "VHOST_SET_FEATURES", e);
 	for (unsigned i = 0; i < QUEUES && rc == 0; i++)
 		rc = give_ring(n, i, &ring[i], e);
-	for (unsigned i = 0; i < QUEUES && rc == 0; i++) {
-		rc = set_backend(n, i, n->tap);
-		if (rc < 0)
-			err_set(e, -rc, "%s: vhost-net does not take the tap: %s", n->kernel.name,
-				strerror(-rc));
-	}
-	return rc;
+	if (rc < 0)
+		return rc;
+	rc = vhost_net_attach(&n->v, true);
+	if (rc < 0)
+		return err_set(e, -rc, "%s: vhost-net does not take the tap: %s", n->kernel.name,
+			       strerror(-rc));
+	return 0;
 }
 
 static int net_start(struct vhost *v, uint64_t features, const struct vhost_ring *ring,

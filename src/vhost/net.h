@@ -21,3 +21,10 @@ struct vhost_net_place {
 
 /* name, tap and RAM outlive it. -errno with a text that says what would mend it. */
 int vhost_net_create(struct vhost **out, const struct vhost_net_place *place, struct err *e);
+
+/*
+ * Between start() and stop(): the tap is taken away, and nobody touches the rings when this returns; or it is given
+ * back, and they are served from where they were left. 0 or -errno. Taking it away waits for the kernel's worker to
+ * put down what it has in hand, which is short: it copies.
+ */
+int vhost_net_attach(struct vhost *v, bool on);

@@ -197,11 +197,11 @@ static void vdpa_stop(struct vhost *v)
 
 	for (unsigned i = 0; i < d->v.n_queues; i++)
 		if (d->used >> i & 1)
-			rc = MIN(rc, vhost_kernel_set_kick(&d->kernel, i, -1));
-	rc = MIN(rc, set_status(d, 0));
+			rc = vhost_worse(rc, vhost_kernel_set_kick(&d->kernel, i, -1));
+	rc = vhost_worse(rc, set_status(d, 0));
 	for (unsigned i = 0; i < d->v.n_queues; i++)
 		if (d->used >> i & 1)
-			rc = MIN(rc, vhost_kernel_set_call(&d->kernel, i, -1));
+			rc = vhost_worse(rc, vhost_kernel_set_call(&d->kernel, i, -1));
 	d->used = 0;
 	unmap(d);
 	if (rc < 0)

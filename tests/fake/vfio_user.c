@@ -18,13 +18,13 @@ struct command {
 	struct user_header h;
 	uint8_t payload[COMMAND_MAX];
 	size_t len;
-	int fd[VU_FDS];
+	int fd[VFUSER_FDS];
 	unsigned n_fds;
 };
 
 /* ---- bytes ---- */
 
-int vfu_listen(const char *path)
+int vfuser_listen(const char *path)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -36,10 +36,10 @@ int vfu_listen(const char *path)
 	return fd;
 }
 
-int vfu_send(int fd, const struct user_header *h, const void *payload, size_t len, const int *fds,
-	     unsigned n_fds)
+int vfuser_send(int fd, const struct user_header *h, const void *payload, size_t len,
+		const int *fds, unsigned n_fds)
 {
-	char control[CMSG_SPACE(VU_FDS * sizeof(int))] __attribute__((aligned(8))) = {0};
+	char control[CMSG_SPACE(VFUSER_FDS * sizeof(int))] __attribute__((aligned(8))) = {0};
 	struct iovec iov[2] = {{(void *)(uintptr_t)h, sizeof(*h)},
 			       {(void *)(uintptr_t)payload, len}};
 	struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 2};
@@ -68,7 +68,7 @@ int vfu_send(int fd, const struct user_header *h, const void *payload, size_t le
 /* Up to `len` bytes, with descriptors. */
 static ssize_t receive_some(int fd, void *data, size_t len, int *fds, unsigned *n_fds)
 {
-	char control[CMSG_SPACE(VU_FDS * sizeof(int))] __attribute__((aligned(8)));
+	char control[CMSG_SPACE(VFUSER_FDS * sizeof(int))] __attribute__((aligned(8)));
 	struct iovec iov = {data, len};
 	struct msghdr msg = {.msg_iov = &iov,
 			     .msg_iovlen = 1,
@@ -79,7 +79,7 @@ static ssize_t receive_some(int fd, void *data, size_t len, int *fds, unsigned *
 
 	if (c && c->cmsg_type == SCM_RIGHTS) {
 		unsigned more = (unsigned)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-		if (more <= VU_FDS - *n_fds) {
+		if (more <= VFUSER_FDS - *n_fds) {
 			memcpy(fds + *n_fds, CMSG_DATA(c), more * sizeof(int));
 			*n_fds += more;
 		}
@@ -108,7 +108,7 @@ static int receive_command(int fd, struct command *c)
 	return receive(fd, c->payload, c->len, c->fd, &c->n_fds);
 }
 
-static void put(struct vfu_reply *r, const void *data, size_t len)
+static void put(struct vfuser_reply *r, const void *data, size_t len)
 {
 	memcpy(r->payload + r->len, data, len);
 	r->len += len;
@@ -116,7 +116,7 @@ static void put(struct vfu_reply *r, const void *data, size_t len)
 
 /* ---- commands; each 0 or an errno ---- */
 
-static int version(struct vfu_server *s, const struct command *c, struct vfu_reply *r)
+static int version(struct vfuser_server *s, const struct command *c, struct vfuser_reply *r)
 {
 	struct user_version v = {0};
 	char text[256];
@@ -139,23 +139,23 @@ static int version(struct vfu_server *s, const struct command *c, struct vfu_rep
 	return 0;
 }
 
-static int get_info(struct vfu_server *s, struct vfu_reply *r)
+static int get_info(struct vfuser_server *s, struct vfuser_reply *r)
 {
-	struct user_device_info d = {sizeof(d), s->dev->flags, VU_REGIONS, VU_IRQS};
+	struct user_device_info d = {sizeof(d), s->dev->flags, VFUSER_REGIONS, VFUSER_IRQS};
 
 	put(r, &d, sizeof(d));
 	return 0;
 }
 
-static int get_region(struct vfu_server *s, const struct command *c, struct vfu_reply *r)
+static int get_region(struct vfuser_server *s, const struct command *c, struct vfuser_reply *r)
 {
 	struct vfio_region_info i;
 	struct vfio_region_info_cap_sparse_mmap sparse = {
 		.header = {VFIO_REGION_INFO_CAP_SPARSE_MMAP, 1, 0}};
-	const struct vfu_region *reg;
+	const struct vfuser_region *reg;
 
 	memcpy(&i, c->payload, sizeof(i));
-	if (c->len < sizeof(i) || i.index >= VU_REGIONS)
+	if (c->len < sizeof(i) || i.index >= VFUSER_REGIONS)
 		return EINVAL;
 	reg = &s->dev->region[i.index];
 	i = (struct vfio_region_info){
@@ -177,7 +177,7 @@ static int get_region(struct vfu_server *s, const struct command *c, struct vfu_
 }
 
 /* Several doorbells may share a descriptor: it is sent once. */
-static uint32_t index_of(struct vfu_reply *r, int fd)
+static uint32_t index_of(struct vfuser_reply *r, int fd)
 {
 	unsigned i = 0;
 
@@ -188,13 +188,13 @@ static uint32_t index_of(struct vfu_reply *r, int fd)
 	return i;
 }
 
-static int get_io_fds(struct vfu_server *s, const struct command *c, struct vfu_reply *r)
+static int get_io_fds(struct vfuser_server *s, const struct command *c, struct vfuser_reply *r)
 {
 	struct user_io_fds h;
-	const struct vfu_region *reg;
+	const struct vfuser_region *reg;
 
 	memcpy(&h, c->payload, sizeof(h));
-	if (c->len < sizeof(h) || h.index >= VU_REGIONS)
+	if (c->len < sizeof(h) || h.index >= VFUSER_REGIONS)
 		return EINVAL;
 	reg = &s->dev->region[h.index];
 	h = (struct user_io_fds){
@@ -204,7 +204,7 @@ static int get_io_fds(struct vfu_server *s, const struct command *c, struct vfu_
 		.count = reg->n_doorbells};
 	put(r, &h, sizeof(h));
 	for (unsigned i = 0; i < reg->n_doorbells; i++) {
-		const struct vfu_doorbell *d = &reg->doorbell[i];
+		const struct vfuser_doorbell *d = &reg->doorbell[i];
 		bool shadow = d->shadow_fd >= 0;
 		struct user_io_fd_shadow f = {.offset = d->off,
 					      .size = d->len,
@@ -218,12 +218,12 @@ static int get_io_fds(struct vfu_server *s, const struct command *c, struct vfu_
 	return 0;
 }
 
-static int get_irq(struct vfu_server *s, const struct command *c, struct vfu_reply *r)
+static int get_irq(struct vfuser_server *s, const struct command *c, struct vfuser_reply *r)
 {
 	struct vfio_irq_info i;
 
 	memcpy(&i, c->payload, sizeof(i));
-	if (c->len < sizeof(i) || i.index >= VU_IRQS)
+	if (c->len < sizeof(i) || i.index >= VFUSER_IRQS)
 		return EINVAL;
 	i.flags = s->dev->irq[i.index].flags;
 	i.count = s->dev->irq[i.index].count;
@@ -231,21 +231,21 @@ static int get_irq(struct vfu_server *s, const struct command *c, struct vfu_rep
 	return 0;
 }
 
-static int set_irqs(struct vfu_server *s, struct command *c)
+static int set_irqs(struct vfuser_server *s, struct command *c)
 {
 	struct vfio_irq_set set;
 	unsigned first, end;
 
 	memcpy(&set, c->payload, sizeof(set));
-	if (c->len < sizeof(set) || set.index >= VU_IRQS || set.count > VU_VECTORS ||
-	    set.start > VU_VECTORS - set.count ||
+	if (c->len < sizeof(set) || set.index >= VFUSER_IRQS || set.count > VFUSER_VECTORS ||
+	    set.start > VFUSER_VECTORS - set.count ||
 	    c->n_fds > (s->max_msg_fds ? s->max_msg_fds : 16) ||
 	    (c->n_fds && c->n_fds != set.count))
 		return EINVAL;
 	if (!(set.flags & VFIO_IRQ_SET_ACTION_TRIGGER))
 		return 0;
 	first = set.count ? set.start : 0;
-	end = set.count ? set.start + set.count : VU_VECTORS;
+	end = set.count ? set.start + set.count : VFUSER_VECTORS;
 	for (unsigned i = first; i < end; i++) {
 		fd_close(&s->irq[set.index][i]);
 		if (c->n_fds) {
@@ -256,15 +256,15 @@ static int set_irqs(struct vfu_server *s, struct command *c)
 	return 0;
 }
 
-static int dma_map(struct vfu_server *s, struct command *c)
+static int dma_map(struct vfuser_server *s, struct command *c)
 {
 	struct user_dma_map m;
-	struct vfu_map *map = &s->map[s->n_maps];
+	struct vfuser_map *map = &s->map[s->n_maps];
 
 	memcpy(&m, c->payload, sizeof(m));
-	if (c->len != sizeof(m) || s->n_maps == VU_MAPS)
+	if (c->len != sizeof(m) || s->n_maps == VFUSER_MAPS)
 		return EINVAL;
-	*map = (struct vfu_map){m.addr, m.size, NULL};
+	*map = (struct vfuser_map){m.addr, m.size, NULL};
 	if (c->n_fds == 1) {
 		void *host = mmap(NULL, m.size, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd[0],
 				  (off_t)m.offset);
@@ -276,14 +276,14 @@ static int dma_map(struct vfu_server *s, struct command *c)
 	return 0;
 }
 
-static void unmap(struct vfu_server *s, unsigned i)
+static void unmap(struct vfuser_server *s, unsigned i)
 {
 	if (s->map[i].host)
 		munmap(s->map[i].host, s->map[i].size);
 	s->map[i] = s->map[--s->n_maps];
 }
 
-static int dma_unmap(struct vfu_server *s, const struct command *c, struct vfu_reply *r)
+static int dma_unmap(struct vfuser_server *s, const struct command *c, struct vfuser_reply *r)
 {
 	struct user_dma_unmap u;
 
@@ -297,7 +297,7 @@ static int dma_unmap(struct vfu_server *s, const struct command *c, struct vfu_r
 	return EINVAL;
 }
 
-static int access_region(struct vfu_server *s, const struct command *c, struct vfu_reply *r)
+static int access_region(struct vfuser_server *s, const struct command *c, struct vfuser_reply *r)
 {
 	struct user_region_access a;
 	uint8_t data[8] = {0};
@@ -305,7 +305,7 @@ static int access_region(struct vfu_server *s, const struct command *c, struct v
 
 	memcpy(&a, c->payload, sizeof(a));
 	if (c->len < sizeof(a) || c->len - sizeof(a) != (write ? a.count : 0) || a.count > 8 ||
-	    a.region >= VU_REGIONS || a.offset + a.count > s->dev->region[a.region].size)
+	    a.region >= VFUSER_REGIONS || a.offset + a.count > s->dev->region[a.region].size)
 		return EINVAL;
 	if (write)
 		s->dev->write(s->dev->arg, a.region, a.offset, c->payload + sizeof(a), a.count);
@@ -317,14 +317,14 @@ static int access_region(struct vfu_server *s, const struct command *c, struct v
 	return 0;
 }
 
-static int reset(struct vfu_server *s)
+static int reset(struct vfuser_server *s)
 {
 	if (s->dev->reset)
 		s->dev->reset(s->dev->arg);
 	return 0;
 }
 
-static int execute(struct vfu_server *s, struct command *c, struct vfu_reply *r)
+static int execute(struct vfuser_server *s, struct command *c, struct vfuser_reply *r)
 {
 	switch (c->h.command) {
 	case USER_VERSION:
@@ -355,7 +355,7 @@ static int execute(struct vfu_server *s, struct command *c, struct vfu_reply *r)
 
 /* ---- a client ---- */
 
-void vfu_begin(struct vfu_server *s, int fd)
+void vfuser_begin(struct vfuser_server *s, int fd)
 {
 	s->fd = s->command_fd = fd;
 	s->n_maps = 0;
@@ -363,10 +363,10 @@ void vfu_begin(struct vfu_server *s, int fd)
 	memset(s->irq, 0xff, sizeof(s->irq));
 }
 
-static int send_reply(struct vfu_server *s, struct vfu_reply *r)
+static int send_reply(struct vfuser_server *s, struct vfuser_reply *r)
 {
 	if (!r->pieces)
-		return vfu_send(s->fd, &r->h, r->payload, r->len, r->fd, r->n_fds);
+		return vfuser_send(s->fd, &r->h, r->payload, r->len, r->fd, r->n_fds);
 	for (size_t i = 0; i < sizeof(r->h) + r->len; i += r->pieces) {
 		uint8_t all[sizeof(r->h) + sizeof(r->payload)];
 		memcpy(all, &r->h, sizeof(r->h));
@@ -378,10 +378,11 @@ static int send_reply(struct vfu_server *s, struct vfu_reply *r)
 	return 0;
 }
 
-static int answer(struct vfu_server *s, struct command *c)
+static int answer(struct vfuser_server *s, struct command *c)
 {
-	struct vfu_reply r = {.h = {.id = c->h.id, .command = c->h.command, .flags = USER_REPLY}};
-	enum vfu_verdict verdict = VU_SEND;
+	struct vfuser_reply r = {
+		.h = {.id = c->h.id, .command = c->h.command, .flags = USER_REPLY}};
+	enum vfuser_verdict verdict = VFUSER_SEND;
 	int rc = execute(s, c, &r);
 
 	if (rc > 0) {
@@ -394,16 +395,18 @@ static int answer(struct vfu_server *s, struct command *c)
 	if (s->mangle)
 		verdict = s->mangle(s->mangle_arg, s, &r);
 	rc = 0;
-	if (verdict == VU_CLOSE)
+	if (verdict == VFUSER_CLOSE)
 		rc = -ECONNRESET;
-	else if (verdict == VU_SEND && !(c->h.flags & USER_NO_REPLY))
+	else if (verdict != VFUSER_SILENT && !(c->h.flags & USER_NO_REPLY))
 		rc = send_reply(s, &r);
+	if (verdict == VFUSER_CUT)
+		rc = -ECONNRESET;
 	for (unsigned i = 0; i < r.n_fds && r.own_fds; i++)
 		close(r.fd[i]);
 	return rc;
 }
 
-int vfu_command(struct vfu_server *s)
+int vfuser_command(struct vfuser_server *s)
 {
 	struct command c;
 	int rc = receive_command(s->fd, &c);
@@ -415,32 +418,32 @@ int vfu_command(struct vfu_server *s)
 	return rc;
 }
 
-void vfu_end(struct vfu_server *s)
+void vfuser_end(struct vfuser_server *s)
 {
 	while (s->n_maps > 0)
 		unmap(s, 0);
-	for (unsigned i = 0; i < VU_IRQS; i++)
-		for (unsigned k = 0; k < VU_VECTORS; k++)
+	for (unsigned i = 0; i < VFUSER_IRQS; i++)
+		for (unsigned k = 0; k < VFUSER_VECTORS; k++)
 			fd_close(&s->irq[i][k]);
 	if (s->command_fd != s->fd)
 		fd_close(&s->command_fd);
 	fd_close(&s->fd);
 }
 
-void vfu_serve(struct vfu_server *s, int fd)
+void vfuser_serve(struct vfuser_server *s, int fd)
 {
-	vfu_begin(s, fd);
-	while (vfu_command(s) == 0)
+	vfuser_begin(s, fd);
+	while (vfuser_command(s) == 0)
 		;
-	vfu_end(s);
+	vfuser_end(s);
 }
 
 /* ---- what the device does by itself ---- */
 
-void *vfu_dma(struct vfu_server *s, uint64_t addr, uint64_t len)
+void *vfuser_dma(struct vfuser_server *s, uint64_t addr, uint64_t len)
 {
 	for (unsigned i = 0; i < s->n_maps; i++) {
-		const struct vfu_map *m = &s->map[i];
+		const struct vfuser_map *m = &s->map[i];
 		if (m->host && addr >= m->addr && addr - m->addr <= m->size &&
 		    len <= m->size - (addr - m->addr))
 			return m->host + (addr - m->addr);
@@ -448,14 +451,14 @@ void *vfu_dma(struct vfu_server *s, uint64_t addr, uint64_t len)
 	return NULL;
 }
 
-static int dma_message(struct vfu_server *s, uint16_t command, uint64_t addr, const void *out,
+static int dma_message(struct vfuser_server *s, uint16_t command, uint64_t addr, const void *out,
 		       void *in, uint32_t len)
 {
 	struct user_dma_access a = {addr, len}, b;
 	struct user_header h = {.id = s->next_id++, .command = command};
 	uint8_t *payload = malloc(sizeof(a) + len);
 	unsigned n_fds = 0;
-	int fds[VU_FDS], rc = -ENOMEM;
+	int fds[VFUSER_FDS], rc = -ENOMEM;
 
 	if (!payload)
 		return rc;
@@ -463,7 +466,7 @@ static int dma_message(struct vfu_server *s, uint16_t command, uint64_t addr, co
 	if (out)
 		memcpy(payload + sizeof(a), out, len);
 	h.size = (uint32_t)(sizeof(h) + sizeof(a) + (out ? len : 0));
-	rc = vfu_send(s->command_fd, &h, payload, h.size - sizeof(h), NULL, 0);
+	rc = vfuser_send(s->command_fd, &h, payload, h.size - sizeof(h), NULL, 0);
 	free(payload);
 	if (rc < 0 || (rc = receive(s->command_fd, &h, sizeof(h), fds, &n_fds)) < 0)
 		return rc;
@@ -477,17 +480,17 @@ static int dma_message(struct vfu_server *s, uint16_t command, uint64_t addr, co
 	return in ? receive(s->command_fd, in, len, fds, &n_fds) : 0;
 }
 
-int vfu_dma_read(struct vfu_server *s, uint64_t addr, void *data, uint32_t len)
+int vfuser_dma_read(struct vfuser_server *s, uint64_t addr, void *data, uint32_t len)
 {
 	return dma_message(s, USER_DMA_READ, addr, NULL, data, len);
 }
 
-int vfu_dma_write(struct vfu_server *s, uint64_t addr, const void *data, uint32_t len)
+int vfuser_dma_write(struct vfuser_server *s, uint64_t addr, const void *data, uint32_t len)
 {
 	return dma_message(s, USER_DMA_WRITE, addr, data, NULL, len);
 }
 
-void vfu_interrupt(struct vfu_server *s, unsigned kind, unsigned vector)
+void vfuser_interrupt(struct vfuser_server *s, unsigned kind, unsigned vector)
 {
 	if (s->irq[kind][vector] >= 0)
 		eventfd_write(s->irq[kind][vector], 1);

@@ -3,6 +3,8 @@
 import re
 import time
 
+import pytest
+
 from vm import CTRL_C, CTRL_Z, PROMPT
 
 
@@ -121,3 +123,11 @@ def test_long_line_arrives_whole(guest):
     """Longer than every FIFO on the way, typed at once."""
     text = "0123456789" * 20
     assert guest.ok(f"echo {text} | wc -c") == "201"
+
+
+@pytest.mark.parametrize("program", ["syslogd", "klogd", "sleep"])  # sleep: where there is no hvc0
+def test_what_init_starts_leaves_the_terminal_alone(guest, program):
+    """Busybox' init resets the terminal of each program that it starts. While somebody logs in, that is one login lost."""
+    assert guest.ok(f"stty -ixoff; before=$(stty -g); old=$(pidof {program}); kill $old; "
+                    f'until new=$(pidof {program}) && [ "$new" != "$old" ]; do usleep 100000; done; '
+                    '[ "$before" = "$(stty -g)" ] && echo same; stty ixoff') == "same"

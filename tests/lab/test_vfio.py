@@ -103,10 +103,16 @@ def test_errors_say_what_is_to_be_done(edu):
     assert "256 MiB have to be locked in memory, and the limit is 1024 KiB: 'ulimit -l 327680'" in said
 
 
-def test_a_device_in_use_is_not_given_twice(edu):
+def test_a_device_in_use_is_not_given_twice_and_the_host_can_take_it_back(edu):
     with p.start(edu) as guest:
-        guest.expect("toyvmm login: ")
+        guest.shell()
+        at = bar(guest, "00:01.0")
         assert "it is in use" in refused("--vfio", edu)
+        p.bind(edu, "")  # waits until toyvmm has let go of it
+        assert guest.ok("setpci -s 00:01.0 VENDOR_ID") == "ffff"
+        assert get(guest, at) == 0xffffffff
+        p.power_off(guest)
+    p.bind(edu)
 
 
 def test_thirty_guests_one_after_the_other_leave_nothing_behind(edu):

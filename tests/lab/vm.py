@@ -17,7 +17,6 @@ INITRD = os.path.join(BUILD, "images", "initrd.img")
 TEST_INITRD = os.path.join(BUILD, "images", "test-initrd.img")  # with fio, iperf3, socat, ethtool, mkfs.ext4, e2fsck
 
 PATIENCE = int(os.environ.get("PATIENCE", "120"))  # seconds for a thing to happen, never waited for: the lab is slow
-SILENCE = 30  # seconds after which a test that waits for a shell says what it sees, and waits on
 PROMPT = "root@toyvmm:~# "
 CTRL_A, CTRL_C, CTRL_Z = "\x01", "\x03", "\x1a"
 
@@ -64,17 +63,6 @@ def state_of_the_lab():
     return "\n".join(lines)
 
 
-def waits_for(pid):
-    """What a toyvmm's event loop waits for: descriptor, what it is, and epoll's events (1: input)."""
-    lines = []
-    for fd in glob.glob(f"/proc/{pid}/fd/*"):
-        if "eventpoll" in os.readlink(fd):
-            with open(fd.replace("/fd/", "/fdinfo/"), encoding="ascii") as info:
-                for tfd, events in re.findall(r"tfd: +(\d+) events: +([0-9a-f]+)", info.read()):
-                    lines.append(f"{tfd} {os.readlink(f'/proc/{pid}/fd/{tfd}')} {events}")
-    return "\n".join(lines)
-
-
 class Console:
     """Something with a guest's serial port at its other end."""
 
@@ -103,21 +91,10 @@ class Console:
         self.send(f"{password}\r")
 
     def shell(self):
-        """Logs in, up to the prompt. A login that timed out is tried once more, and said: docs/testing.md."""
+        """Logs in, up to the prompt."""
         self.log_in()
-        if self.tty.expect([re.escape(PROMPT), pexpect.TIMEOUT, pexpect.EOF], timeout=SILENCE) == 0:
-            return self
-        self.say_why_nothing_comes()
-        if self.expect(f"({re.escape(PROMPT)}|Welcome to toyvmm)")[1] != PROMPT:  # getty's, after login has ended
-            print("\n-- the login timed out: what was typed did not arrive. Once more")
-            self.log_in()
-            self.expect_exact(PROMPT)
-            print(f"-- what the guest's driver has counted:\n{self.ok('cat /proc/tty/driver/serial /proc/interrupts')}")
+        self.expect_exact(PROMPT)
         return self
-
-    def say_why_nothing_comes(self):
-        """For the log: where what was typed may have stopped."""
-        print(f"\n-- no answer to a password for {SILENCE} s\n{state_of_the_lab()}")
 
     def run(self, line, timeout=PATIENCE):
         """A command's output and exit code. The echo of what is typed shows no number, so the two cannot be mixed up."""
@@ -146,10 +123,6 @@ class Terminal(Console):
     @property
     def pid(self):
         return child_of(self.tty.pid)
-
-    def say_why_nothing_comes(self):
-        super().say_why_nothing_comes()
-        print(waits_for(self.pid))
 
     def end(self):
         """Waits for the end: toyvmm's exit code. The terminal must be as it was."""

@@ -70,7 +70,7 @@ static void write_config(struct nvme *n, uint64_t off, const uint8_t *data, unsi
 /* The doorbell's value, where the driver keeps it in memory: `i` counts doorbells, two a pair. */
 static uint16_t shadow_value(struct nvme *n, unsigned i, uint16_t otherwise)
 {
-	const uint32_t *at = n->shadow ? vfu_dma(&n->server, n->shadow + 4ull * i, 4) : NULL;
+	const uint32_t *at = n->shadow ? vfuser_dma(&n->server, n->shadow + 4ull * i, 4) : NULL;
 
 	return i < 2 || !at ? otherwise : (uint16_t)__atomic_load_n(at, __ATOMIC_SEQ_CST);
 }
@@ -78,7 +78,7 @@ static uint16_t shadow_value(struct nvme *n, unsigned i, uint16_t otherwise)
 /* "Ring the doorbell when you get past this": the driver does not when it need not. */
 static void want_event(struct nvme *n, unsigned i, uint16_t value)
 {
-	uint32_t *at = n->events ? vfu_dma(&n->server, n->events + 4ull * i, 4) : NULL;
+	uint32_t *at = n->events ? vfuser_dma(&n->server, n->events + 4ull * i, 4) : NULL;
 
 	if (i >= 2 && at)
 		__atomic_store_n(at, value, __ATOMIC_SEQ_CST);
@@ -100,7 +100,7 @@ static void complete(struct nvme *n, unsigned q, const struct nvme_command *c, u
 	struct nvme_sq *sq = &n->sq[q];
 	struct nvme_cq *cq = &n->cq[sq->cq];
 	struct nvme_completion *at =
-		vfu_dma(&n->server, cq->base + cq->tail * sizeof(*at), sizeof(*at));
+		vfuser_dma(&n->server, cq->base + cq->tail * sizeof(*at), sizeof(*at));
 	struct nvme_completion done = {.result = result,
 				       .sq_head = sq->head,
 				       .sq_id = (uint16_t)q,
@@ -119,7 +119,7 @@ static void complete(struct nvme *n, unsigned q, const struct nvme_command *c, u
 		cq->phase = !cq->phase;
 	}
 	if (cq->interrupts)
-		vfu_interrupt(&n->server, VFIO_PCI_MSIX_IRQ_INDEX, cq->vector);
+		vfuser_interrupt(&n->server, VFIO_PCI_MSIX_IRQ_INDEX, cq->vector);
 }
 
 static bool serve_one(struct nvme *n, unsigned q)
@@ -133,7 +133,7 @@ static bool serve_one(struct nvme *n, unsigned q)
 	if (!(n->csts & CSTS_READY) || n->csts & CSTS_FATAL || sq->size == 0 || tail >= sq->size ||
 	    sq->head == tail || cq_full(n, sq->cq))
 		return false;
-	at = vfu_dma(&n->server, sq->base + sq->head * sizeof(c), sizeof(c));
+	at = vfuser_dma(&n->server, sq->base + sq->head * sizeof(c), sizeof(c));
 	if (!at) {
 		n->csts |= CSTS_FATAL;
 		return false;
@@ -331,7 +331,7 @@ static void on_reset(void *arg)
 /* One eventfd for all: which doorbell it was, the values tell. The admin queue's come by message. */
 static void init_doorbells(struct nvme *n)
 {
-	struct vfu_region *r = &n->dev.region[VFIO_PCI_BAR0_REGION_INDEX];
+	struct vfuser_region *r = &n->dev.region[VFIO_PCI_BAR0_REGION_INDEX];
 	unsigned per = n->doorbells == NVME_BY_SHADOW ? 2 : 1; /* an SQ's tail; a CQ's head too */
 
 	if (n->doorbells == NVME_BY_MESSAGE)
@@ -340,8 +340,8 @@ static void init_doorbells(struct nvme *n)
 	n->values = memfd_create("doorbells", MFD_CLOEXEC);
 	if (n->kick < 0 || n->values < 0 || ftruncate(n->values, NVME_PAGE) < 0)
 		return;
-	for (unsigned i = 2; i < 2 * NVME_PAIRS && r->n_doorbells < VU_DOORBELLS; i += 3 - per)
-		r->doorbell[r->n_doorbells++] = (struct vfu_doorbell){
+	for (unsigned i = 2; i < 2 * NVME_PAIRS && r->n_doorbells < VFUSER_DOORBELLS; i += 3 - per)
+		r->doorbell[r->n_doorbells++] = (struct vfuser_doorbell){
 			.off = NVME_DOORBELLS + 4 * i,
 			.len = 4,
 			.fd = n->kick,
@@ -359,15 +359,15 @@ void nvme_init(struct nvme *n, int disk, uint64_t size, enum nvme_doorbells door
 			   .doorbells = doorbells,
 			   .kick = -1,
 			   .values = -1};
-	n->dev = (struct vfu_device){.flags = VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET,
-				     .read = on_read,
-				     .write = on_write,
-				     .reset = on_reset,
-				     .arg = n};
+	n->dev = (struct vfuser_device){.flags = VFIO_DEVICE_FLAGS_PCI | VFIO_DEVICE_FLAGS_RESET,
+					.read = on_read,
+					.write = on_write,
+					.reset = on_reset,
+					.arg = n};
 	n->dev.region[VFIO_PCI_BAR0_REGION_INDEX] =
-		(struct vfu_region){.size = NVME_BAR0, .flags = rw};
+		(struct vfuser_region){.size = NVME_BAR0, .flags = rw};
 	n->dev.region[VFIO_PCI_CONFIG_REGION_INDEX] =
-		(struct vfu_region){.size = sizeof(n->config), .flags = rw};
+		(struct vfuser_region){.size = sizeof(n->config), .flags = rw};
 	n->dev.irq[VFIO_PCI_MSIX_IRQ_INDEX].flags = VFIO_IRQ_INFO_EVENTFD;
 	n->dev.irq[VFIO_PCI_MSIX_IRQ_INDEX].count = NVME_PAIRS;
 	n->server.dev = &n->dev;

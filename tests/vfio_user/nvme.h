@@ -68,8 +68,8 @@ enum nvme_doorbells {
 };
 
 struct nvme {
-	struct vfu_device dev;
-	struct vfu_server server;
+	struct vfuser_device dev;
+	struct vfuser_server server;
 	enum nvme_doorbells doorbells;
 	int disk;
 	uint64_t blocks;

@@ -145,7 +145,7 @@ static uint16_t get_log(struct nvme *n, const struct nvme_command *c)
 
 static bool bad_base(struct nvme *n, const struct nvme_command *c, size_t len)
 {
-	return c->prp1 % NVME_PAGE || !(c->dw11 & 1) || !vfu_dma(&n->server, c->prp1, len);
+	return c->prp1 % NVME_PAGE || !(c->dw11 & 1) || !vfuser_dma(&n->server, c->prp1, len);
 }
 
 static uint16_t create_cq(struct nvme *n, const struct nvme_command *c)
@@ -205,7 +205,8 @@ static uint16_t doorbell_buffer(struct nvme *n, const struct nvme_command *c)
 	if (n->doorbells != NVME_BY_EVENTFD)
 		return NVME_BAD_OPCODE;
 	if (c->prp1 % NVME_PAGE || c->prp2 % NVME_PAGE ||
-	    !vfu_dma(&n->server, c->prp1, NVME_PAGE) || !vfu_dma(&n->server, c->prp2, NVME_PAGE))
+	    !vfuser_dma(&n->server, c->prp1, NVME_PAGE) ||
+	    !vfuser_dma(&n->server, c->prp2, NVME_PAGE))
 		return NVME_BAD_FIELD;
 	n->shadow = c->prp1;
 	n->events = c->prp2;

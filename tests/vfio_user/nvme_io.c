@@ -22,7 +22,7 @@ enum {
 
 static bool add_page(struct nvme *n, struct iovec *iov, uint64_t addr, size_t len)
 {
-	*iov = (struct iovec){vfu_dma(&n->server, addr, len), len};
+	*iov = (struct iovec){vfuser_dma(&n->server, addr, len), len};
 	return iov->iov_base;
 }
 
@@ -45,12 +45,12 @@ int nvme_pages(struct nvme *n, const struct nvme_command *c, size_t len,
 	if (len <= NVME_PAGE)
 		return add_page(n, &iov[k++], c->prp2, len) ? k : -1;
 	while (len > 0) {
-		const uint64_t *entry = vfu_dma(&n->server, list, sizeof(*entry));
+		const uint64_t *entry = vfuser_dma(&n->server, list, sizeof(*entry));
 		if (!entry || list % 8 || k == NVME_PAGES)
 			return -1;
 		if (list % NVME_PAGE == NVME_PAGE - sizeof(*entry) && len > NVME_PAGE) {
 			list = *entry;
-			entry = vfu_dma(&n->server, list, sizeof(*entry));
+			entry = vfuser_dma(&n->server, list, sizeof(*entry));
 			if (!entry || list % 8)
 				return -1;
 		}

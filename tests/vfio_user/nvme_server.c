@@ -35,15 +35,15 @@ static void serve_client(struct nvme *n, int client)
 	struct pollfd p[2] = {{.fd = client, .events = POLLIN}, {.fd = n->kick, .events = POLLIN}};
 	int rc = 0;
 
-	vfu_begin(&n->server, client);
+	vfuser_begin(&n->server, client);
 	while (rc == 0 && poll(p, 2, -1) >= 0) {
 		if (p[1].revents & POLLIN)
 			nvme_kicked(n);
 		if (p[0].revents)
-			rc = vfu_command(&n->server);
+			rc = vfuser_command(&n->server);
 	}
 	n->dev.reset(n); /* its memory is going: nothing must be looked for there */
-	vfu_end(&n->server);
+	vfuser_end(&n->server);
 }
 
 static int doorbells_named(const char *name)
@@ -79,7 +79,7 @@ int main(int argc, char **argv)
 	if (size < 0)
 		return failed(argv[i + 1]);
 	nvme_init(&n, disk, (uint64_t)size, (enum nvme_doorbells)doorbells);
-	listener = vfu_listen(argv[i]);
+	listener = vfuser_listen(argv[i]);
 	if (listener < 0)
 		return failed(argv[i]);
 	printf("vfio-user-nvme: ready\n");

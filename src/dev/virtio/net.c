@@ -42,14 +42,14 @@ static void net_kick(struct virtio_dev *dev, unsigned queue)
 void net_use_pairs(struct net *net, unsigned pairs)
 {
 	for (unsigned i = pairs; net->vhost && i < net->pairs; i++)
-		net_vhost_stop(net, i);
+		net_vhost_use(net, i, false);
 	netdev_set_queues(net->netdev, pairs);
 	for (unsigned i = pairs; i < net->pairs; i++)
 		netdev_want_readable(net->netdev, i, false);
 	/* What was offered there before is served now. */
 	for (unsigned i = net->pairs; i < pairs; i++) {
 		if (net->vhost)
-			net_vhost_start(net, i);
+			net_vhost_use(net, i, true);
 		virtio_kick_again(&net->base, RX_QUEUE(i));
 		virtio_kick_again(&net->base, TX_QUEUE(i));
 	}

@@ -79,14 +79,13 @@ int net_create_on(struct virtio_dev **out, const struct net_config *config, stru
 		  const struct virtio_host *host, struct err *e);
 
 /*
- * With config->vhost (net_vhost.c). A pair is served from net_vhost_start() on, where the driver has set it up; after
- * net_vhost_stop() nobody touches its rings. That waits for the kernel's worker to put down what it has in hand, which
- * is short: it copies. net_vhost_reset() stops all pairs and releases the lock for that. `sys`: NULL is Linux.
+ * With config->vhost (net_vhost.c). A pair is served while it is in use, if the driver has set it up; when
+ * net_vhost_use() has ended that, nobody touches its rings, and later it goes on where it was. net_vhost_reset() stops
+ * all pairs and releases the lock for that. `sys`: NULL is Linux.
  */
 int net_vhost_open(struct net *net, const char *name, const struct vhost_sys *sys, struct err *e);
 void net_vhost_close(struct net *net);
-void net_vhost_start(struct net *net, unsigned pair);
-void net_vhost_stop(struct net *net, unsigned pair);
+void net_vhost_use(struct net *net, unsigned pair, bool use);
 void net_vhost_reset(struct net *net);
 void net_vhost_vectors_changed(struct net *net);
 

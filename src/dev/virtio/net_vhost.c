@@ -25,14 +25,12 @@ static int watch_doorbells(struct net *net, unsigned pair, bool watch)
 	return rc < 0 ? rc : virtio_watch_doorbell(&net->base, TX_QUEUE(pair), watch);
 }
 
-void net_vhost_start(struct net *net, unsigned pair)
+static void start(struct net *net, unsigned pair)
 {
 	struct net_vhost *p = &net->vhost[pair];
 	struct vhost_ring ring[2];
 	struct err e;
 
-	if (p->started)
-		return;
 	for (unsigned half = 0; half < 2; half++) {
 		ring[half] = vhost_call_ring(&p->call[half]);
 		if (!ring[half].enabled)
@@ -47,7 +45,17 @@ void net_vhost_start(struct net *net, unsigned pair)
 		virtio_broken(&net->base, "a doorbell cannot be left alone");
 }
 
-void net_vhost_stop(struct net *net, unsigned pair)
+void net_vhost_use(struct net *net, unsigned pair, bool use)
+{
+	struct net_vhost *p = &net->vhost[pair];
+
+	if (!p->started && use)
+		start(net, pair);
+	else if (p->started && vhost_net_attach(p->v, use) < 0)
+		virtio_broken(&net->base, "vhost-net does not take the tap");
+}
+
+static void stop(struct net *net, unsigned pair)
 {
 	struct net_vhost *p = &net->vhost[pair];
 
@@ -64,7 +72,7 @@ void net_vhost_reset(struct net *net)
 {
 	pthread_mutex_unlock(&net->base.lock);
 	for (unsigned i = 0; i < net->max_pairs; i++)
-		net_vhost_stop(net, i);
+		stop(net, i);
 	pthread_mutex_lock(&net->base.lock);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dev/blk_rig.h"
 
+#include <stdatomic.h>
 #include <unistd.h>
 
 /* ---- durability ---- */
@@ -243,13 +244,20 @@ TEST(after_reset_no_memory_of_the_guest_is_written)
 	}
 }
 
-/* Reads of the image do not come back until the pipe has an end. */
+/* Calls for the image do not come back until the pipe has an end. */
+struct hang {
+	int fd;
+	atomic_uint begun;
+};
+
 static ssize_t hanging(void *arg, enum disk_op op, ssize_t result)
 {
+	struct hang *h = arg;
 	char c;
 
 	(void)op;
-	CHECK_EQ(0, read(*(int *)arg, &c, 1));
+	atomic_fetch_add(&h->begun, 1);
+	CHECK_EQ(0, read(h->fd, &c, 1));
 	return result;
 }
 
@@ -276,6 +284,7 @@ TEST(the_loop_does_not_wait_for_a_reset_that_waits_for_the_disk)
 	pthread_t thread[2];
 	struct rig g;
 	struct disk *d;
+	struct hang hang = {0};
 	bool waiting;
 	int end[2];
 
@@ -284,12 +293,15 @@ TEST(the_loop_does_not_wait_for_a_reset_that_waits_for_the_disk)
 	rig_attach(&g, ALL);
 	d = blk_of(&g)->disk;
 	CHECK_EQ(0, pipe(end));
-	d->file.fault_arg = &end[0];
+	hang.fd = end[0];
+	d->file.fault_arg = &hang;
 	d->file.fault = hanging;
 	alarm(200);
 	offer(&g, 5);
 	fake_kick(&g.f, 0);
 	CHECK_EQ(5, d->in_flight);
+	while (atomic_load(&hang.begun) == 0) /* else all would be cancelled, and nothing waits */
+		usleep(1000);
 	for (unsigned i = 0; i < 2; i++) /* another vCPU does the same */
 		CHECK_EQ(0, pthread_create(&thread[i], NULL, reset, g.dev));
 	do {

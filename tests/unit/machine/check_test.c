@@ -203,10 +203,27 @@ TEST(check_of_devices_for_later_never_decides)
 	f.model[0] = f.vendor[0] = '\0';
 	CHECK(report(&f));
 	CHECK(strstr(text, " no ") == NULL);
-	CHECK_HAS(text, " - /dev/vhost-net is not there (not used yet");
+	CHECK_HAS(
+		text,
+		" - /dev/vhost-net is not there (sudo modprobe vhost_net; for --net tap,vhost)\n");
 	CHECK_HAS(text, " - IOMMU groups none (not used yet");
-	CHECK_HAS(text, " - vDPA devices none (not used yet)\n");
+	CHECK_HAS(text, " - vDPA devices none (--vdpa)\n");
 	CHECK_HAS(text, " - CPU not known (not known), 8 online\n");
+}
+
+TEST(check_of_vdpa_names_a_device_or_the_module)
+{
+	struct check_facts f = good_host();
+
+	CHECK(report(&f));
+	CHECK_HAS(text, " - vDPA devices 2 (sudo modprobe vhost_vdpa; for --vdpa)\n");
+	strcpy(f.vdpa, "/dev/vhost-vdpa-1");
+	CHECK(report(&f));
+	CHECK_HAS(text, " - vDPA devices 2 (--vdpa)\n");
+	CHECK_HAS(text, " - /dev/vhost-vdpa-1 can be used (--vdpa)\n");
+	f.vdpa_error = EACCES;
+	CHECK(report(&f));
+	CHECK_HAS(text, " - /dev/vhost-vdpa-1 no access: Permission denied (--vdpa)\n");
 }
 
 TEST(check_of_a_missing_tun_names_the_module_and_the_way_without)
