@@ -78,7 +78,7 @@ def test_disk_works_with_its_own_driver(socket, image):
             assert guest.end() == 0
         with guest_of(socket) as guest:
             guest.shell()
-            assert guest.ok(f"e2fsck -fn {DISK} >/dev/null && mount {DISK} /mnt && cat /mnt/file; umount /mnt") == "durable"
+            assert guest.ok(f"e2fsck -fn {DISK} >/dev/null 2>&1 && mount {DISK} /mnt && cat /mnt/file; umount /mnt") == "durable"
             guest.send(f"fio --name=w --filename={DISK} --offset=32M --size=8M --rw=randwrite --bs=4k --direct=1 "
                        "--ioengine=libaio --iodepth=16 --time_based --runtime=100 >/dev/null &\r")
             wait_in_guest(guest, "test $(awk '{print $5}' /sys/block/nvme0n1/stat) -gt 20")
