@@ -6,23 +6,15 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 
 #define STOPPED_MS 1000 /* a reader that took nothing for so long holds nobody back any more */
 #define RETRY_MS   20   /* the descriptor said it was writable and took nothing: ask again later */
 #define FLUSH_MS   1000 /* what chardev_destroy() gives the reader */
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* ---- epoll ---- */
 
@@ -104,7 +96,7 @@ static bool flush(struct chardev *c)
 			break;
 	}
 	if (taken) {
-		c->taken_ms = now_ms();
+		c->taken_ms = clock_ms();
 		c->stopped = false;
 	}
 	if (c->discard && c->ring.used) {
@@ -119,7 +111,7 @@ void chardev_set_reader(struct chardev *c, bool reader)
 {
 	c->reader = reader;
 	c->stopped = false;
-	c->taken_ms = now_ms();
+	c->taken_ms = clock_ms();
 	flush(c);
 	chardev_arm(c);
 }
@@ -137,7 +129,7 @@ void chardev_write(struct chardev *c, const uint8_t *data, size_t len)
 		bool first = c->ring.used == 0;
 		ring_put(&c->ring, data + n, len - n);
 		if (first && c->reader) { /* from now on the reader is late */
-			c->taken_ms = now_ms();
+			c->taken_ms = clock_ms();
 			c->want_out = true;
 			chardev_arm(c);
 		}
@@ -209,7 +201,7 @@ static void timer_fired(void *arg, uint32_t events)
 	flush(c);
 	chardev_arm(c);
 	if (c->congested && c->reader) {
-		int64_t left = c->taken_ms + STOPPED_MS - now_ms();
+		int64_t left = c->taken_ms + STOPPED_MS - clock_ms();
 		c->stopped = left <= 0;
 		if (!c->stopped)
 			timer_arm(c->timer.source.fd, (unsigned)left);
@@ -330,10 +322,10 @@ struct loop *chardev_loop(const struct chardev *c)
 /* The loop does not run any more. The last lines of a guest are those that matter. */
 static void flush_at_end(struct chardev *c)
 {
-	int64_t end = now_ms() + FLUSH_MS, left;
+	int64_t end = clock_ms() + FLUSH_MS, left;
 
 	flush(c);
-	while (c->want_out && !c->stopped && (left = end - now_ms()) > 0) {
+	while (c->want_out && !c->stopped && (left = end - clock_ms()) > 0) {
 		struct pollfd p = {.fd = c->out.source.fd, .events = POLLOUT};
 		poll(&p, 1, (int)left);
 		if (!flush(c) && c->want_out)

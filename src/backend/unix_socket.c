@@ -103,3 +103,43 @@ int unix_accept(const struct unix_listener *l)
 
 	return fd < 0 ? -errno : fd;
 }
+
+void unix_put_fds(struct msghdr *msg, union unix_fds *room, const int *fd, unsigned n)
+{
+	struct cmsghdr *c;
+
+	if (n == 0)
+		return;
+	memset(room, 0, sizeof(*room));
+	msg->msg_control = room->room;
+	msg->msg_controllen = CMSG_SPACE(n * sizeof(int));
+	c = CMSG_FIRSTHDR(msg);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(n * sizeof(int));
+	memcpy(CMSG_DATA(c), fd, n * sizeof(int));
+}
+
+bool unix_take_fds(struct msghdr *msg, int *fd, unsigned *n, unsigned max)
+{
+	bool fits = !(msg->msg_flags & MSG_CTRUNC);
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+		size_t came = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < came; i++) {
+			int one;
+
+			memcpy(&one, CMSG_DATA(c) + i * sizeof(one), sizeof(one));
+			if (*n < max) {
+				fd[(*n)++] = one;
+			} else {
+				close(one);
+				fits = false;
+			}
+		}
+	}
+	return fits;
+}

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -32,3 +33,18 @@ void unix_unlisten(struct unix_listener *l);
 MUST_CHECK int unix_accept(const struct unix_listener *l);
 /* Connects: a descriptor, or -errno; -EAGAIN: the listener's queue is full. Never waits for the other side. */
 MUST_CHECK int unix_connect(const char *path);
+
+/* Descriptors beside a message (SCM_RIGHTS): room for as many as the kernel lets through, so that all are seen. */
+#define UNIX_FDS_MAX 253 /* SCM_MAX_FD of Linux */
+union unix_fds {
+	struct cmsghdr align;
+	char room[CMSG_SPACE(UNIX_FDS_MAX * sizeof(int))];
+};
+
+/* Puts `n` of them, at most UNIX_FDS_MAX, beside a message that will be sent. They stay the caller's. */
+void unix_put_fds(struct msghdr *msg, union unix_fds *room, const int *fd, unsigned n);
+/*
+ * Takes those that came beside a received message, behind the *n that fd[] has: up to `max` in all, the others are
+ * closed. False: there were others.
+ */
+MUST_CHECK bool unix_take_fds(struct msghdr *msg, int *fd, unsigned *n, unsigned max);

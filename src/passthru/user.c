@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "backend/unix_socket.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "passthru/user_impl.h"
 
@@ -229,7 +230,7 @@ int user_setup(struct user_conn *c, struct user_info *info, const struct vfio_re
 	int rc;
 
 	*info = (struct user_info){0};
-	c->until_ms = user_now_ms() + c->deadline_ms;
+	c->until_ms = clock_ms() + c->deadline_ms;
 	if ((rc = user_conn_negotiate(c, e)) < 0 || (rc = user_info_read(info, c, old, e)) < 0)
 		return rc;
 	rc = info->flags & VFIO_DEVICE_FLAGS_RESET ? reset(c) : 0;

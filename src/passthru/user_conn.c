@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
+
 #define COMMANDS_AT_A_TIME 16 /* served for the loop before it looks elsewhere */
 
 int user_conn_init(struct user_conn *c, int fd, const struct gmem *ram, unsigned deadline_ms)
@@ -55,7 +57,7 @@ static int refuse(struct user_conn *c, const struct user_socket *s, int error)
 
 	if (h->flags & USER_NO_REPLY)
 		return 0;
-	rc = user_socket_send(s, &iov, 1, NULL, 0, user_now_ms() + c->deadline_ms);
+	rc = user_socket_send(s, &iov, 1, NULL, 0, clock_ms() + c->deadline_ms);
 	return rc < 0 ? break_by(c, s, rc) : 0;
 }
 
@@ -127,7 +129,7 @@ int user_conn_serve(struct user_conn *c)
 /* ---- requests ---- */
 
 static int send_request(struct user_conn *c, const struct user_request *r, uint16_t id,
-			uint64_t deadline_ms)
+			int64_t deadline_ms)
 {
 	struct user_header h = {.id = id,
 				.command = r->command,
@@ -141,7 +143,7 @@ static int send_request(struct user_conn *c, const struct user_request *r, uint1
 }
 
 /* Until a reply is there. Whatever commands come before it are served, but they do not prolong the wait. */
-static int await_reply(struct user_conn *c, uint64_t deadline_ms)
+static int await_reply(struct user_conn *c, int64_t deadline_ms)
 {
 	for (;;) {
 		bool reply = false;
@@ -153,7 +155,7 @@ static int await_reply(struct user_conn *c, uint64_t deadline_ms)
 			if (rc < 0)
 				return rc;
 		}
-		if (user_now_ms() >= deadline_ms)
+		if (clock_ms() >= deadline_ms)
 			return break_by(c, &c->main, -ETIMEDOUT);
 		if (rc == 0 && (rc = user_socket_wait(&c->main, &c->twin, deadline_ms)) < 0)
 			return break_by(c, &c->main, rc);
@@ -188,7 +190,7 @@ static int check_reply(struct user_conn *c, const struct user_request *r, uint16
 int user_conn_call(struct user_conn *c, const struct user_request *r, const void **reply,
 		   size_t *len)
 {
-	uint64_t deadline_ms = user_now_ms() + c->deadline_ms;
+	int64_t deadline_ms = clock_ms() + c->deadline_ms;
 	uint16_t id = c->next_id++;
 	int rc;
 

@@ -25,7 +25,7 @@ struct user_conn {
 	const struct gmem *ram;
 	uint16_t next_id;
 	unsigned deadline_ms; /* how long a reply may take */
-	uint64_t until_ms;    /* of user_now_ms(): and all of them together; 0: no such limit */
+	int64_t until_ms;     /* of clock_ms(): and all of them together; 0: no such limit */
 	enum user_broken broken;
 	char why[160];
 	struct log_limit limit;

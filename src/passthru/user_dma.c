@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "passthru/user_conn.h"
 
 static int map_region(struct user_conn *c, const struct gmem_region *r, uint64_t offset)
@@ -80,7 +81,7 @@ static int answer(struct user_conn *c, const struct user_socket *s, const struct
 	if (h->flags & USER_NO_REPLY)
 		return 0;
 	reply.size = (uint32_t)(iov[0].iov_len + iov[1].iov_len + iov[2].iov_len);
-	rc = user_socket_send(s, iov, 3, NULL, 0, user_now_ms() + c->deadline_ms);
+	rc = user_socket_send(s, iov, 3, NULL, 0, clock_ms() + c->deadline_ms);
 	if (rc == -ETIMEDOUT)
 		return user_conn_break(c, USER_CORRUPT,
 				       "the server does not read what it asked for");

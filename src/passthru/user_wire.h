@@ -132,15 +132,12 @@ int user_socket_take_fd(struct user_socket *s, unsigned i);
 void user_socket_next(struct user_socket *s);
 
 /*
- * Sends one message, at most USER_IOV_MAX pieces, and waits until `deadline_ms` of user_now_ms() for room. 0,
+ * Sends one message, at most USER_IOV_MAX pieces, and waits until `deadline_ms` of clock_ms() for room. 0,
  * -ETIMEDOUT, or -ECONNRESET.
  */
 #define USER_IOV_MAX 3
 int user_socket_send(const struct user_socket *s, const struct iovec *iov, unsigned n_iov,
-		     const int *fd, unsigned n_fds, uint64_t deadline_ms);
+		     const int *fd, unsigned n_fds, int64_t deadline_ms);
 
-/* CLOCK_MONOTONIC. */
-uint64_t user_now_ms(void);
 /* Waits until one of the sockets (NULL, or without a descriptor: not waited for) has something. 0 or -ETIMEDOUT. */
-int user_socket_wait(const struct user_socket *a, const struct user_socket *b,
-		     uint64_t deadline_ms);
+int user_socket_wait(const struct user_socket *a, const struct user_socket *b, int64_t deadline_ms);

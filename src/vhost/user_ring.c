@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "vhost/user_impl.h"
 
@@ -222,9 +223,9 @@ int user_give_rings(struct user *u, bool anew, struct err *e)
 static bool drain(struct user *u, unsigned i, uint16_t base)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
-	int64_t end = vu_now_ms() + MIN(DRAIN_MS, u->config.deadline_ms);
+	int64_t end = clock_ms() + MIN(DRAIN_MS, u->config.deadline_ms);
 
-	while (used_index(u, i) != base && vu_now_ms() < end)
+	while (used_index(u, i) != base && clock_ms() < end)
 		nanosleep(&pause, NULL);
 	return used_index(u, i) == base;
 }

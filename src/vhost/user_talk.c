@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "backend/unix_socket.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "vhost/user_impl.h"
 
@@ -89,7 +90,7 @@ static bool obey(struct user *u, const struct vu_msg *m)
 static int serve_one(struct user *u)
 {
 	struct vu_msg m;
-	int64_t deadline = vu_now_ms() + u->config.deadline_ms;
+	int64_t deadline = clock_ms() + u->config.deadline_ms;
 	int rc = vu_receive(u->request_fd, &m, deadline);
 
 	if (rc < 0)
@@ -138,16 +139,11 @@ static int await(struct user *u, int64_t deadline)
 			{.fd = u->sock, .events = POLLIN},
 			{.fd = u->request_fd, .events = POLLIN},
 		};
-		int64_t left = deadline - vu_now_ms();
-		int n = left > 0 ? poll(p, 2, (int)left) : 0;
+		int rc = poll_until(p, 2, deadline);
 
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n == 0)
-			return -ETIMEDOUT;
-		if (n > 0 && p[0].revents)
-			return 0;
-		if (n > 0 && p[1].revents)
+		if (rc < 0 || p[0].revents)
+			return rc;
+		if (p[1].revents)
 			user_serve(u);
 		if (u->sock < 0)
 			return -EPROTO;
@@ -157,7 +153,7 @@ static int await(struct user *u, int64_t deadline)
 static int exchange(struct user *u, struct vu_msg *m, uint32_t size, unsigned n_fds)
 {
 	uint32_t request = m->h.request;
-	int64_t deadline = vu_now_ms() + u->config.deadline_ms;
+	int64_t deadline = clock_ms() + u->config.deadline_ms;
 	int rc;
 
 	if ((rc = vu_send(u->sock, m, deadline)) < 0 || (rc = await(u, deadline)) < 0 ||
@@ -208,7 +204,7 @@ int user_order(struct user *u, struct vu_msg *m)
 		if (rc == 0 && m->u64 != 0)
 			rc = -EREMOTEIO;
 	} else {
-		rc = vu_send(u->sock, m, vu_now_ms() + u->config.deadline_ms);
+		rc = vu_send(u->sock, m, clock_ms() + u->config.deadline_ms);
 	}
 	return rc < 0 ? lose_for(u, rc, request) : 0;
 }

@@ -113,10 +113,9 @@ struct vu_msg {
 	unsigned n_fds;
 };
 
-/* CLOCK_MONOTONIC, for deadlines. */
-int64_t vu_now_ms(void);
-
-/* Sends a message whole, its descriptors with the first byte. 0; -ETIMEDOUT, -EPIPE, -errno. */
+/*
+ * Sends a message whole, its descriptors with the first byte; deadlines are of clock_ms(). 0; -ETIMEDOUT, -EPIPE, -errno.
+ */
 MUST_CHECK int vu_send(int sock, const struct vu_msg *m, int64_t deadline_ms);
 
 /*

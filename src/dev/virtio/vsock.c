@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 
 #define FIRST_CID      3          /* 0 to 2 are reserved, 5.10.4 */
@@ -19,14 +19,6 @@
 static struct vsock *vsock(struct virtio_dev *dev)
 {
 	return container_of(dev, struct vsock, base);
-}
-
-int64_t vsock_now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 /* ---- connections ---- */
@@ -140,7 +132,7 @@ static void on_client(struct vsock *v)
 		hold_clients(v, true); /* they wait in the kernel's queue */
 		return;
 	}
-	vsock_conn_client(c, fd, vsock_now_ms());
+	vsock_conn_client(c, fd, clock_ms());
 	if (vsock_unix_add(&v->host, fd, (uint32_t)(c - v->table.conn)) < 0)
 		vsock_table_free(&v->table, c);
 	else
@@ -159,8 +151,8 @@ static void on_line(struct vsock *v, struct vsock_conn *c, uint32_t events)
 		free_conn(v, c);
 		return;
 	}
-	vsock_conn_request(c, port, vsock_table_port(&v->table), vsock_now_ms());
-	vsock_conn_event(c, events, vsock_now_ms()); /* it may have hung up already */
+	vsock_conn_request(c, port, vsock_table_port(&v->table), clock_ms());
+	vsock_conn_event(c, events, clock_ms()); /* it may have hung up already */
 	vsock_table_key(&v->table, c);
 	vsock_settle(v, c);
 }
@@ -180,7 +172,7 @@ static void on_host(void *arg, uint32_t set_events)
 		} else if (c->state == VSOCK_LINE) {
 			on_line(v, c, events);
 		} else {
-			vsock_conn_event(c, events, vsock_now_ms());
+			vsock_conn_event(c, events, clock_ms());
 			vsock_settle(v, c);
 		}
 		serve_rx(v);
@@ -191,7 +183,7 @@ static void on_host(void *arg, uint32_t set_events)
 static void on_tick(void *arg, uint32_t events)
 {
 	struct vsock *v = arg;
-	int64_t now = vsock_now_ms();
+	int64_t now = clock_ms();
 
 	(void)events;
 	pthread_mutex_lock(&v->base.lock);

@@ -36,7 +36,6 @@ struct vsock {
 	struct iovec part[VSOCK_QUEUE_SIZE]; /* of iov: the payload */
 };
 
-int64_t vsock_now_ms(void);
 /* After anything has happened to a connection: what follows for the rest of the device. It may be free then. */
 void vsock_settle(struct vsock *v, struct vsock_conn *c);
 

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 
+#include "base/clock.h"
 #include "dev/virtio/vsock_impl.h"
 
 #define HDR_LEN          sizeof(struct virtio_vsock_hdr)
@@ -77,7 +78,7 @@ static void packet(struct vsock *v, const struct virtio_vsock_hdr *hdr,
 		owe_rst(v, hdr);
 	} else {
 		n = window(v->part, chain->iov, chain->n_out, HDR_LEN, hdr->len);
-		vsock_conn_receive(c, hdr, v->part, n, vsock_now_ms());
+		vsock_conn_receive(c, hdr, v->part, n, clock_ms());
 		vsock_settle(v, c);
 	}
 }
@@ -166,7 +167,7 @@ static uint32_t send_packet(struct vsock *v, const struct vq_chain *chain)
 		unsigned n = window(v->part, chain->iov + chain->n_out, chain->n_in, HDR_LEN,
 				    MIN(room, vsock_conn_credit(c)));
 
-		hdr.len = vsock_conn_read(c, &hdr, v->part, n, vsock_now_ms());
+		hdr.len = vsock_conn_read(c, &hdr, v->part, n, clock_ms());
 		any = hdr.len > 0;
 	}
 	vsock_settle(v, c); /* to the end of the queue, if it has more */

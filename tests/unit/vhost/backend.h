@@ -15,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "vhost/user_wire.h"
 
@@ -246,7 +247,7 @@ static inline bool backend_turn(struct backend *b)
 	enum fault fault;
 	bool answer, more = true;
 
-	if (vu_receive(b->sock, &m, vu_now_ms() + 600000) < 0)
+	if (vu_receive(b->sock, &m, clock_ms() + 600000) < 0)
 		return false;
 	pthread_mutex_lock(&b->lock);
 	fault = m.h.request == b->fault_request ? b->fault : FAULT_NONE;

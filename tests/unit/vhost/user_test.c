@@ -179,10 +179,10 @@ TEST(a_change_of_the_configuration_is_fetched_and_told)
 	rig_up(&r);
 	pthread_mutex_lock(&r.b.lock);
 	r.b.config[0] = 77;
-	CHECK_EQ(0, vu_send(r.b.channel, &m, vu_now_ms() + 600000));
+	CHECK_EQ(0, vu_send(r.b.channel, &m, clock_ms() + 600000));
 	pthread_mutex_unlock(&r.b.lock);
 	BACKEND_WAIT(&r.b, r.config_changes == 1);
-	CHECK_EQ(0, vu_receive(r.b.channel, &m, vu_now_ms() + 600000));
+	CHECK_EQ(0, vu_receive(r.b.channel, &m, clock_ms() + 600000));
 	CHECK(m.u64 == 0 && m.h.size == 8 && m.h.flags & VU_REPLY);
 	CHECK_EQ(0, r.v->ops->config_read(r.v, 0, &byte, 1));
 	CHECK_EQ(77, byte);
@@ -203,8 +203,8 @@ TEST(what_is_not_agreed_on_is_refused_on_the_back_ends_channel)
 	before = open_fds();
 	m.fd[0] = r.b.listener; /* to be closed */
 	m.n_fds = 1;
-	CHECK_EQ(0, vu_send(r.b.channel, &m, vu_now_ms() + 600000));
-	CHECK_EQ(0, vu_receive(r.b.channel, &m, vu_now_ms() + 600000));
+	CHECK_EQ(0, vu_send(r.b.channel, &m, clock_ms() + 600000));
+	CHECK_EQ(0, vu_receive(r.b.channel, &m, clock_ms() + 600000));
 	CHECK(m.u64 != 0);
 	CHECK_EQ(before, open_fds());
 	rig_fini(&r);
