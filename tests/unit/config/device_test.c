@@ -7,31 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../test.h"
-#include "config/options.h"
-
-/* A configuration with this one option; the caller frees it. */
-static struct vm_config good(enum option_id id, const char *value)
-{
-	struct err e = {""};
-	struct vm_config c;
-
-	config_init(&c);
-	option_rows[id].apply(&c, value, &e);
-	CHECK_STR("", e.text);
-	return c;
-}
-
-static void bad(const char *expected, enum option_id id, const char *value)
-{
-	struct err e = {""};
-	struct vm_config c;
-
-	config_init(&c);
-	CHECK_EQ(-EINVAL, option_rows[id].apply(&c, value, &e));
-	CHECK_STR(expected, e.text);
-	config_fini(&c);
-}
+#include "one_option.h"
 
 TEST(disk_is_a_path_and_little_else)
 {

@@ -3,31 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "../test.h"
+#include "one_option.h"
 #include "config/device.h"
-#include "config/options.h"
-
-static struct vm_config good(enum option_id id, const char *value)
-{
-	struct err e = {""};
-	struct vm_config c;
-
-	config_init(&c);
-	option_rows[id].apply(&c, value, &e);
-	CHECK_STR("", e.text);
-	return c;
-}
-
-static void bad(const char *expected, enum option_id id, const char *value)
-{
-	struct err e = {""};
-	struct vm_config c;
-
-	config_init(&c);
-	CHECK_EQ(-EINVAL, option_rows[id].apply(&c, value, &e));
-	CHECK_STR(expected, e.text);
-	config_fini(&c);
-}
 
 TEST(vdpa_is_a_device_with_a_name)
 {
