@@ -20,7 +20,7 @@ bench-io: $(BUILD)/toyvmm $(IMAGES)/vmlinux $(IMAGES)/test-initrd.img lab-images
 
 bench-guests: $(BENCH_GUESTS) $(BUILD)/bench/disk.img
 BENCH_GUEST = gcc $(GUEST_CFLAGS) -Itests/guest -Wl,--build-id=none -Wl,-T,tests/guest/guest.ld -o $@ tests/guest/start.S
-$(BUILD)/bench/%.elf: bench/guest/%.c $(GUEST_LIB) $(wildcard tests/guest/*.S tests/guest/*.ld tests/guest/*.h)
+$(BUILD)/bench/%.elf: bench/guest/%.c $(GUEST_LIB) $(wildcard tests/guest/*.S tests/guest/*.ld tests/guest/*.h bench/guest/*.h)
 	mkdir -p $(@D)
 	$(SAY) GUEST $@
 	$(BENCH_GUEST) $< $(GUEST_LIB)

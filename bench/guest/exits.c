@@ -5,12 +5,11 @@
  *
  * "T0" and "T1" are CALIBRATION ticks apart: who reads them learns how long a tick is.
  */
-#include "lib_virtio.h"
+#include "qemu.h"
 
 #define CALIBRATION  (1ULL << 28)
 #define BATCHES      40u
 #define EACH         250u
-#define QEMU_MMIO    0xfeb00000ULL /* QEMU's microvm: 24 devices of 512 bytes, holes among them */
 #define VECTOR_QUEUE 0x40
 #define FRAMES       16u
 #define FRAME_SIZE   2048u
@@ -235,22 +234,10 @@ static void network(struct vdev *d)
 	measure("frame", frame, d);
 }
 
-static unsigned find(struct vdev *found)
-{
-	unsigned n = vdev_find_all(found);
-
-	for (uint64_t at = QEMU_MMIO; n < VDEV_MAX && at < QEMU_MMIO + 24 * 512; at += 512)
-		if (mmio_read32(at) == 0x74726976 && mmio_read32(at + 8))
-			found[n++] = (struct vdev){.mmio = true,
-						   .base = at,
-						   .id = (uint16_t)mmio_read32(at + 8)};
-	return n;
-}
-
 void guest_main(const uint8_t *boot_params, const uint8_t *pvh_info)
 {
 	static struct vdev found[VDEV_MAX];
-	unsigned n = find(found);
+	unsigned n = find_all(found);
 
 	(void)boot_params, (void)pvh_info;
 	calibrate();

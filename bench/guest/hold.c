@@ -3,10 +3,9 @@
  * A VM that idles: says READY and sleeps until a byte comes over the serial port, for which it does 1,000 reads of
  * 4 KiB from its disk, if it has one, and says DONE. What the VMM has in memory meanwhile is for others to look at.
  */
-#include "lib_virtio.h"
+#include "qemu.h"
 
-#define REQUESTS  1000u
-#define QEMU_MMIO 0xfeb00000ULL
+#define REQUESTS 1000u
 
 static volatile bool asked;
 
@@ -23,13 +22,8 @@ static void on_serial(unsigned vector)
 static struct vdev *find_disk(void)
 {
 	static struct vdev found[VDEV_MAX];
-	unsigned n = vdev_find_all(found);
+	unsigned n = find_all(found);
 
-	for (uint64_t at = QEMU_MMIO; n < VDEV_MAX && at < QEMU_MMIO + 24 * 512; at += 512)
-		if (mmio_read32(at) == 0x74726976 && mmio_read32(at + 8))
-			found[n++] = (struct vdev){.mmio = true,
-						   .base = at,
-						   .id = (uint16_t)mmio_read32(at + 8)};
 	for (unsigned i = 0; i < n; i++)
 		if (found[i].id == VIRTIO_BLK && vdev_start(&found[i], 0, 8))
 			return &found[i];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "test.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,17 @@ void check_has(const char *text, const char *part, const char *file, int line)
 		return;
 	print_error("%s:%d: \"%s\" has no \"%s\"\n", file, line, text, part);
 	fail();
+}
+
+unsigned test_open_fds(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
 }
 
 static int by_name(const void *a, const void *b)

@@ -28,3 +28,6 @@ void test_register(const char *file, const char *name, void (*fn)(void **state))
 /* Fails unless `part` occurs in `text`: for error messages. */
 #define CHECK_HAS(text, part) check_has(text, part, __FILE__, __LINE__)
 void check_has(const char *text, const char *part, const char *file, int line);
+
+/* How many descriptors this process has open (and one more): for tests that none is left. */
+unsigned test_open_fds(void);

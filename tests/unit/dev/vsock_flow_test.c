@@ -440,18 +440,26 @@ static void request_from(struct rig *r, uint32_t port, uint16_t answer)
 	CHECK_EQ(port, hdr.dst_port);
 }
 
-TEST(table_full_of_connections_refuses_the_guest_and_keeps_clients_waiting)
+/* A descriptor for each connection there may be; skips where the host forbids that. The limit before. */
+static struct rlimit allow_all_connections(void)
 {
 	struct rlimit old, more;
-	struct virtio_vsock_hdr hdr;
-	struct rig r;
-	int l, client;
 
 	CHECK_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
 	more = (struct rlimit){.rlim_cur = MIN(old.rlim_max, 4096), .rlim_max = old.rlim_max};
 	if (more.rlim_cur < VSOCK_CONNS + 100)
 		skip();
 	CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &more));
+	return old;
+}
+
+TEST(table_full_of_connections_refuses_the_guest_and_keeps_clients_waiting)
+{
+	struct rlimit old = allow_all_connections();
+	struct virtio_vsock_hdr hdr;
+	struct rig r;
+	int l, client;
+
 	rig_init(&r);
 	l = unix_sock(r.port_path, true); /* its queue takes them all */
 	for (unsigned i = 0; i < VSOCK_CONNS; i++)
@@ -478,16 +486,11 @@ TEST(table_full_of_connections_refuses_the_guest_and_keeps_clients_waiting)
 /* A program that never reads keeps what the guest had sent before it closed, but not others from connecting. */
 TEST(slots_of_dead_connections_are_given_to_new_ones)
 {
-	struct rlimit old, more;
+	struct rlimit old = allow_all_connections();
 	struct virtio_vsock_hdr hdr;
 	struct rig r;
 	int fd, l;
 
-	CHECK_EQ(0, getrlimit(RLIMIT_NOFILE, &old));
-	more = (struct rlimit){.rlim_cur = MIN(old.rlim_max, 4096), .rlim_max = old.rlim_max};
-	if (more.rlim_cur < VSOCK_CONNS + 100)
-		skip();
-	CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &more));
 	rig_init(&r);
 	fd = rig_guest_connects(&r);
 	fill_up(&r);

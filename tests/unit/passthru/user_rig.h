@@ -5,7 +5,6 @@
  */
 #pragma once
 
-#include <dirent.h>
 #include <linux/pci_regs.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -53,17 +52,6 @@ struct user_rig {
 	void (*on_write)(struct user_rig *r, uint64_t off);
 	int result; /* of what it did */
 };
-
-static inline unsigned rig_count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
-}
 
 static inline void rig_read(void *arg, unsigned region, uint64_t off, void *data, unsigned len)
 {
@@ -183,7 +171,7 @@ static inline void rig_init(struct user_rig *r)
 	struct err e;
 
 	memset(r, 0, sizeof(*r));
-	r->fds = rig_count_fds();
+	r->fds = test_open_fds();
 	snprintf(r->dir, sizeof(r->dir), "/tmp/vfio-user-XXXXXX");
 	assert_non_null(mkdtemp(r->dir));
 	snprintf(r->path, sizeof(r->path), "%s/socket", r->dir);
@@ -240,7 +228,7 @@ static inline void rig_fini(struct user_rig *r)
 	fd_close(&r->bell);
 	fd_close(&r->shadow_bell);
 	rmdir(r->dir);
-	assert_int_equal(r->fds, rig_count_fds());
+	assert_int_equal(r->fds, test_open_fds());
 }
 
 static inline uint32_t rig_get(struct user_rig *r, uint64_t off, int expected)

@@ -33,7 +33,7 @@ static bool fails(struct rig *r)
 
 static void try_fault(uint32_t request, enum fault fault)
 {
-	unsigned before = open_fds();
+	unsigned before = test_open_fds();
 	struct rig r;
 	bool failed;
 
@@ -46,11 +46,11 @@ static void try_fault(uint32_t request, enum fault fault)
 	backend_start(&r.b);
 	failed = fails(&r);
 	rig_fini(&r);
-	if (!failed || open_fds() != before)
+	if (!failed || test_open_fds() != before)
 		print_message("request %u, %s: %s\n", request, names[fault],
 			      failed ? "a descriptor is left" : "it went well");
 	CHECK(failed);
-	CHECK_EQ(before, open_fds());
+	CHECK_EQ(before, test_open_fds());
 }
 
 TEST(no_wrong_answer_is_taken_for_one)

@@ -2,7 +2,6 @@
 /* A vhost-user front end with some guest RAM, two rings and a back end, for its tests. */
 #pragma once
 
-#include <dirent.h>
 #include <linux/virtio_config.h>
 #include <linux/virtio_ids.h>
 #include <linux/virtio_ring.h>
@@ -149,15 +148,4 @@ static inline bool is_signalled(int fd)
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 
 	return poll(&p, 1, 0) == 1;
-}
-
-static inline unsigned open_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
 }

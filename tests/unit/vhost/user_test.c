@@ -200,13 +200,13 @@ TEST(what_is_not_agreed_on_is_refused_on_the_back_ends_channel)
 
 	rig_init(&r);
 	rig_up(&r);
-	before = open_fds();
+	before = test_open_fds();
 	m.fd[0] = r.b.listener; /* to be closed */
 	m.n_fds = 1;
 	CHECK_EQ(0, vu_send(r.b.channel, &m, clock_ms() + 600000));
 	CHECK_EQ(0, vu_receive(r.b.channel, &m, clock_ms() + 600000));
 	CHECK(m.u64 != 0);
-	CHECK_EQ(before, open_fds());
+	CHECK_EQ(before, test_open_fds());
 	rig_fini(&r);
 }
 
