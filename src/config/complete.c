@@ -69,96 +69,94 @@ static int choose_console(struct vm_config *c, struct err *e)
 	return c->cmdline ? 0 : err_set(e, ENOMEM, "out of memory");
 }
 
-/* "disk0", or the first number that nobody has: the user may have called another one so. */
-static int name_one(char **id, const char *kind, unsigned number,
-		    bool (*taken)(const struct vm_config *, const char *),
-		    const struct vm_config *c, struct err *e)
+/* Devices of one kind, each a struct that begins with its id. */
+struct kind {
+	void *first;
+	unsigned n;
+	size_t size;
+};
+
+#define BEGINS_WITH_ID(type) _Static_assert(offsetof(struct type, id) == 0, "the id comes first")
+BEGINS_WITH_ID(disk_config);
+BEGINS_WITH_ID(net_config);
+BEGINS_WITH_ID(elsewhere_config);
+BEGINS_WITH_ID(vhost_user_config);
+
+static char **id_of(const struct kind *k, unsigned i)
 {
-	char name[32];
+	return (char **)((char *)k->first + i * k->size);
+}
+
+static bool is_taken(const struct kind *k, const char *name)
+{
+	for (unsigned i = 0; i < k->n; i++)
+		if (*id_of(k, i) && strcmp(*id_of(k, i), name) == 0)
+			return true;
+	return false;
+}
+
+/* "disk0", or the first number that nobody has: the user may have called another one so. */
+static int name_one(const struct kind *k, unsigned i, const char *word, unsigned number,
+		    struct err *e)
+{
+	char name[32], **id = id_of(k, i);
 
 	if (*id)
 		return 0;
 	do
-		snprintf(name, sizeof(name), "%s%u", kind, number++);
-	while (taken(c, name));
+		snprintf(name, sizeof(name), "%s%u", word, number++);
+	while (is_taken(k, name));
 	*id = strdup(name);
 	return *id ? 0 : err_set(e, ENOMEM, "out of memory");
 }
 
-static bool is_disk(const struct vm_config *c, const char *name)
+static int name_all(void *first, unsigned n, size_t size, const char *word, struct err *e)
 {
-	for (unsigned i = 0; i < c->n_disks; i++)
-		if (c->disk[i].id && strcmp(c->disk[i].id, name) == 0)
-			return true;
-	return false;
+	const struct kind k = {first, n, size};
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < n; i++)
+		rc = name_one(&k, i, word, i, e);
+	return rc;
 }
 
-static bool is_net(const struct vm_config *c, const char *name)
+static int name_vhost_users(struct vm_config *c, struct err *e)
 {
-	for (unsigned i = 0; i < c->n_nets; i++)
-		if (c->net[i].id && strcmp(c->net[i].id, name) == 0)
-			return true;
-	return false;
+	const struct kind k = {c->vhost_user, c->n_vhost_users, sizeof(*c->vhost_user)};
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && i < k.n; i++)
+		rc = name_one(&k, i,
+			      c->vhost_user[i].device_id == VIRTIO_ID_FS ? "fs" : "vhost-user", 0,
+			      e);
+	return rc;
 }
 
-static bool is_vfio(const struct vm_config *c, const char *name)
+/* A disk has a serial number as well. */
+static int complete_serials(struct vm_config *c, struct err *e)
 {
-	for (unsigned i = 0; i < c->n_vfios; i++)
-		if (c->vfio[i].id && strcmp(c->vfio[i].id, name) == 0)
-			return true;
-	return false;
-}
+	for (unsigned i = 0; i < c->n_disks; i++) {
+		struct disk_config *d = &c->disk[i];
 
-static bool is_vdpa(const struct vm_config *c, const char *name)
-{
-	for (unsigned i = 0; i < c->n_vdpas; i++)
-		if (c->vdpa[i].id && strcmp(c->vdpa[i].id, name) == 0)
-			return true;
-	return false;
-}
-
-static bool is_vfio_user(const struct vm_config *c, const char *name)
-{
-	for (unsigned i = 0; i < c->n_vfio_users; i++)
-		if (c->vfio_user[i].id && strcmp(c->vfio_user[i].id, name) == 0)
-			return true;
-	return false;
-}
-
-static bool is_vhost_user(const struct vm_config *c, const char *name)
-{
-	for (unsigned i = 0; i < c->n_vhost_users; i++)
-		if (c->vhost_user[i].id && strcmp(c->vhost_user[i].id, name) == 0)
-			return true;
-	return false;
+		if (!d->serial && !(d->serial = strndup(d->id, DISK_SERIAL_MAX)))
+			return err_set(e, ENOMEM, "out of memory");
+	}
+	return 0;
 }
 
 static int name_devices(struct vm_config *c, struct err *e)
 {
-	int rc = 0;
+	int rc;
 
-	for (unsigned i = 0; rc == 0 && i < c->n_disks; i++) {
-		struct disk_config *d = &c->disk[i];
-
-		rc = name_one(&d->id, "disk", i, is_disk, c, e);
-		if (rc == 0 && !d->serial && !(d->serial = strndup(d->id, DISK_SERIAL_MAX)))
-			rc = err_set(e, ENOMEM, "out of memory");
-	}
-	for (unsigned i = 0; rc == 0 && i < c->n_nets; i++)
-		rc = name_one(&c->net[i].id, "net", i, is_net, c, e);
-	for (unsigned i = 0; rc == 0 && i < c->n_vfios; i++)
-		rc = name_one(&c->vfio[i].id, "vfio", i, is_vfio, c, e);
-	for (unsigned i = 0; rc == 0 && i < c->n_vdpas; i++)
-		rc = name_one(&c->vdpa[i].id, "vdpa", i, is_vdpa, c, e);
-	for (unsigned i = 0; rc == 0 && i < c->n_vfio_users; i++)
-		rc = name_one(&c->vfio_user[i].id, "vfio-user", i, is_vfio_user, c, e);
-	for (unsigned i = 0; rc == 0 && i < c->n_vhost_users; i++) {
-		struct vhost_user_config *v = &c->vhost_user[i];
-
-		rc = name_one(&v->id, v->device_id == VIRTIO_ID_FS ? "fs" : "vhost-user", 0,
-			      is_vhost_user, c, e);
-	}
-	return rc;
+	if ((rc = name_all(c->disk, c->n_disks, sizeof(*c->disk), "disk", e)) < 0 ||
+	    (rc = complete_serials(c, e)) < 0 ||
+	    (rc = name_all(c->net, c->n_nets, sizeof(*c->net), "net", e)) < 0 ||
+	    (rc = name_all(c->vfio, c->n_vfios, sizeof(*c->vfio), "vfio", e)) < 0 ||
+	    (rc = name_all(c->vdpa, c->n_vdpas, sizeof(*c->vdpa), "vdpa", e)) < 0 ||
+	    (rc = name_all(c->vfio_user, c->n_vfio_users, sizeof(*c->vfio_user), "vfio-user", e)) <
+		    0)
+		return rc;
+	return name_vhost_users(c, e);
 }
 
 int config_complete(struct vm_config *c, struct err *e)

@@ -14,6 +14,12 @@ void config_init(struct vm_config *c)
 	};
 }
 
+unsigned config_virtio_devices(const struct vm_config *c)
+{
+	return c->n_disks + c->n_nets + c->n_vdpas + c->n_vhost_users + (c->n_consoles > 0) +
+	       c->rng.enabled + (c->vsock.cid != 0) + c->balloon.enabled;
+}
+
 /* The kernel's VFIO needs none: it pins this process's own pages. */
 bool config_needs_shared_memory(const struct vm_config *c)
 {

@@ -32,7 +32,7 @@ struct vm_config {
 	unsigned n_disks;
 	struct net_config *net;
 	unsigned n_nets;
-	struct vdpa_config *vdpa;
+	struct elsewhere_config *vdpa;
 	unsigned n_vdpas;
 	struct console_config *console;
 	unsigned n_consoles;
@@ -43,9 +43,9 @@ struct vm_config {
 	unsigned n_vhost_users;
 
 	/* Devices that are elsewhere; they need the PCI bus. */
-	struct vfio_config *vfio;
+	struct elsewhere_config *vfio;
 	unsigned n_vfios;
-	struct vfio_user_config *vfio_user;
+	struct elsewhere_config *vfio_user;
 	unsigned n_vfio_users;
 };
 
@@ -73,6 +73,9 @@ int config_complete(struct vm_config *c, struct err *e);
  * The whole, once, for every source; what a single device says is also judged where it is read.
  */
 int config_validate(const struct vm_config *c, struct err *e);
+
+/* How many virtio devices there will be, whoever serves them. */
+unsigned config_virtio_devices(const struct vm_config *c);
 
 /* A device whose other side is a process of its own has to reach the guest's memory: RAM as a shared memfd. */
 bool config_needs_shared_memory(const struct vm_config *c);

@@ -51,19 +51,19 @@ struct console_config *config_add_console(struct vm_config *c, struct err *e)
 		    "consoles", e);
 }
 
-struct vfio_config *config_add_vfio(struct vm_config *c, struct err *e)
+struct elsewhere_config *config_add_vfio(struct vm_config *c, struct err *e)
 {
 	return grow(&c->vfio, &c->n_vfios, CONFIG_MAX_PCI_DEVICES, sizeof(*c->vfio),
 		    "devices of the host", e);
 }
 
-struct vdpa_config *config_add_vdpa(struct vm_config *c, struct err *e)
+struct elsewhere_config *config_add_vdpa(struct vm_config *c, struct err *e)
 {
 	return grow(&c->vdpa, &c->n_vdpas, CONFIG_MAX_PCI_DEVICES, sizeof(*c->vdpa), "vDPA devices",
 		    e);
 }
 
-struct vfio_user_config *config_add_vfio_user(struct vm_config *c, struct err *e)
+struct elsewhere_config *config_add_vfio_user(struct vm_config *c, struct err *e)
 {
 	return grow(&c->vfio_user, &c->n_vfio_users, CONFIG_MAX_PCI_DEVICES, sizeof(*c->vfio_user),
 		    "vfio-user devices", e);
@@ -87,8 +87,20 @@ static void free_net(struct net_config *n)
 	free(n->socket);
 }
 
+static void free_elsewhere(struct elsewhere_config *list, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		free(list[i].id);
+		free(list[i].path);
+	}
+	free(list);
+}
+
 void config_free_devices(struct vm_config *c)
 {
+	free_elsewhere(c->vdpa, c->n_vdpas);
+	free_elsewhere(c->vfio, c->n_vfios);
+	free_elsewhere(c->vfio_user, c->n_vfio_users);
 	for (unsigned i = 0; i < c->n_disks; i++) {
 		free(c->disk[i].id);
 		free(c->disk[i].path);
@@ -98,24 +110,10 @@ void config_free_devices(struct vm_config *c)
 	}
 	for (unsigned i = 0; i < c->n_nets; i++)
 		free_net(&c->net[i]);
-	for (unsigned i = 0; i < c->n_vdpas; i++) {
-		free(c->vdpa[i].id);
-		free(c->vdpa[i].path);
-	}
 	for (unsigned i = 0; i < c->n_consoles; i++) {
 		free(c->console[i].path);
 		free(c->console[i].name);
 	}
-	for (unsigned i = 0; i < c->n_vfios; i++) {
-		free(c->vfio[i].path);
-		free(c->vfio[i].id);
-	}
-	for (unsigned i = 0; i < c->n_vfio_users; i++) {
-		free(c->vfio_user[i].path);
-		free(c->vfio_user[i].id);
-	}
-	free(c->vfio);
-	free(c->vfio_user);
 	for (unsigned i = 0; i < c->n_vhost_users; i++) {
 		free(c->vhost_user[i].id);
 		free(c->vhost_user[i].socket);
@@ -124,7 +122,6 @@ void config_free_devices(struct vm_config *c)
 	free(c->vhost_user);
 	free(c->disk);
 	free(c->net);
-	free(c->vdpa);
 	free(c->console);
 	free(c->vsock.socket);
 }

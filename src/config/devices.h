@@ -64,8 +64,8 @@ struct hostfwd_config {
 };
 
 struct net_config {
+	char *id; /* default: net0, net1, ... */
 	enum net_kind kind;
-	char *id;     /* default: net0, net1, ... */
 	char *tap;    /* NET_TAP: interface name; NULL, and no fd: a new one, named by the kernel */
 	int fd;       /* NET_TAP: an inherited descriptor of a tap; -1: none */
 	char *socket; /* NET_PASST: path of passt's Unix socket */
@@ -82,12 +82,6 @@ struct net_config {
 	unsigned n_hostfwds;
 	bool restricted; /* no way out: only hostfwd */
 	struct limit_config rx_limit, tx_limit;
-};
-
-/* A vDPA device of the host: /dev/vhost-vdpa-N. What it is, it says itself. */
-struct vdpa_config {
-	char *id; /* name in messages; default: vdpa0, vdpa1, ... */
-	char *path;
 };
 
 enum console_kind { CONSOLE_STDIO, CONSOLE_PTY, CONSOLE_FILE, CONSOLE_SOCKET, CONSOLE_NONE };
@@ -113,16 +107,13 @@ struct balloon_config {
 	bool free_page_reporting;
 };
 
-/* A device of the host's, given to the guest (passthru/kernel.h). */
-struct vfio_config {
-	char *id;   /* name in messages; default: vfio0, vfio1, ... */
-	char *path; /* "0000:03:00.0", "03:00.0", or a device's directory in sysfs: an mdev */
-};
-
-/* A device in another process, by the vfio-user protocol (passthru/user.h). */
-struct vfio_user_config {
-	char *id;   /* name in messages; default: vfio-user0, vfio-user1, ... */
-	char *path; /* of the server's socket */
+/*
+ * A device that is elsewhere, and says itself what it is: of the host's, by VFIO (passthru/kernel.h) or vDPA
+ * (vhost/vdpa.h), or in another process (passthru/user.h).
+ */
+struct elsewhere_config {
+	char *id; /* name in messages; default: vfio0, vdpa0, vfio-user0, ... */
+	char *path; /* VFIO: "0000:03:00.0", "03:00.0", or an mdev's directory in sysfs; /dev/vhost-vdpa-N; a socket */
 };
 
 /*

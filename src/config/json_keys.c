@@ -179,12 +179,6 @@ static void *new_vdpa(struct vm_config *c, struct err *e)
 	return config_add_vdpa(c, e);
 }
 
-static int finish_vdpa(void *target, const json_t *object, struct err *e)
-{
-	(void)object;
-	return vdpa_check(target, e);
-}
-
 static void *new_console(struct vm_config *c, struct err *e)
 {
 	return config_add_console(c, e);
@@ -253,12 +247,12 @@ const struct json_section json_sections[] = {
 	{"serial", false, serial_keys, NULL, finish_serial},
 	{"drives", true, disk_fields, new_disk, finish_disk},
 	{"network-interfaces", true, net_fields, new_net, finish_net},
-	{"vdpa", true, vdpa_fields, new_vdpa, finish_vdpa},
+	{"vdpa", true, host_device_fields, new_vdpa, NULL},
 	{"console", true, console_fields, new_console, finish_console},
 	{"vsock", false, vsock_fields, the_vsock, NULL},
 	{"balloon", false, balloon_fields, the_balloon, NULL},
 	{"entropy", false, rng_fields, the_rng, NULL},
-	{"vfio", true, vfio_fields, new_vfio, NULL},
+	{"vfio", true, host_device_fields, new_vfio, NULL},
 	{"vfio-user", true, vfio_user_fields, new_vfio_user, NULL},
 	{"vhost-user", true, vhost_user_fields, new_vhost_user, finish_vhost_user},
 	{"fs", true, fs_fields, new_fs, finish_vhost_user},

@@ -55,9 +55,9 @@ static int apply_net(struct vm_config *c, const char *value, struct err *e)
 
 static int apply_vdpa(struct vm_config *c, const char *value, struct err *e)
 {
-	struct vdpa_config *v = config_add_vdpa(c, e);
+	struct elsewhere_config *v = config_add_vdpa(c, e);
 
-	return v ? list_parse(&vdpa_list, v, value, e) : -EINVAL;
+	return v ? list_parse(&host_device_list, v, value, e) : -EINVAL;
 }
 
 static int apply_console(struct vm_config *c, const char *value, struct err *e)
@@ -79,14 +79,14 @@ static int apply_balloon(struct vm_config *c, const char *value, struct err *e)
 
 static int apply_vfio(struct vm_config *c, const char *value, struct err *e)
 {
-	struct vfio_config *v = config_add_vfio(c, e);
+	struct elsewhere_config *v = config_add_vfio(c, e);
 
-	return v ? list_parse(&vfio_option_list, v, value, e) : -EINVAL;
+	return v ? list_parse(&host_device_list, v, value, e) : -EINVAL;
 }
 
 static int apply_vfio_user(struct vm_config *c, const char *value, struct err *e)
 {
-	struct vfio_user_config *v = config_add_vfio_user(c, e);
+	struct elsewhere_config *v = config_add_vfio_user(c, e);
 
 	return v ? list_parse(&vfio_user_list, v, value, e) : -EINVAL;
 }
@@ -265,7 +265,7 @@ const struct option_row option_rows[N_OPTIONS] = {
 			"else it says it is. Its memory is locked (ulimit -l).",
 			"--vdpa /dev/vhost-vdpa-0",
 			apply_vdpa,
-			&vdpa_list,
+			&host_device_list,
 		},
 	[OPT_CONSOLE] =
 		{
@@ -329,7 +329,7 @@ const struct option_row option_rows[N_OPTIONS] = {
 			"  id=NAME               in messages; default: vfio0, vfio1, ...",
 			"--vfio 0000:03:00.0 --vfio /sys/bus/mdev/devices/UUID",
 			apply_vfio,
-			&vfio_option_list,
+			&host_device_list,
 		},
 	[OPT_VFIO_USER] =
 		{

@@ -45,9 +45,7 @@ static int check_machine(const struct vm_config *c, struct err *e)
 
 static int check_count(const struct vm_config *c, struct err *e)
 {
-	unsigned n = c->n_disks + c->n_nets + c->n_vdpas + (c->n_consoles > 0) + c->rng.enabled +
-		     (c->vsock.cid != 0) + c->balloon.enabled + c->n_vfios + c->n_vfio_users +
-		     c->n_vhost_users;
+	unsigned n = config_virtio_devices(c) + c->n_vfios + c->n_vfio_users;
 	bool pci = c->transport == TRANSPORT_PCI;
 	unsigned max = pci ? CONFIG_MAX_PCI_DEVICES : CONFIG_MAX_MMIO_DEVICES;
 
@@ -155,7 +153,7 @@ static int check_nets(const struct vm_config *c, struct err *e)
 static int check_vdpas(const struct vm_config *c, struct err *e)
 {
 	for (unsigned i = 0; i < c->n_vdpas; i++) {
-		const struct vdpa_config *v = &c->vdpa[i];
+		const struct elsewhere_config *v = &c->vdpa[i];
 		int rc = vdpa_check(v, e);
 
 		if (rc < 0)

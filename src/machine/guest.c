@@ -44,7 +44,7 @@ void guest_describe(struct machine *m)
 		return;
 	}
 	hw->n_mmio =
-		virtio_board_count(m->config); /* the configuration was checked: there is room */
+		config_virtio_devices(m->config); /* the configuration was checked: there is room */
 	for (unsigned i = 0; i < hw->n_mmio; i++)
 		hw->mmio[i] = virtio_board_place(i);
 }

@@ -58,7 +58,7 @@ static int create_vfio_users(struct machine *m, struct err *e)
 	int rc = 0;
 
 	for (unsigned i = 0; i < c->n_vfio_users && rc == 0; i++) {
-		const struct vfio_user_config *u = &c->vfio_user[i];
+		const struct elsewhere_config *u = &c->vfio_user[i];
 		struct vfio_device *v;
 		rc = vfio_user_open(&v, &host, u->path, u->id, e);
 		if (rc == 0)

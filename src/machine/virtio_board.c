@@ -18,12 +18,6 @@
 #include "virtio/mmio.h"
 #include "virtio/pci.h"
 
-unsigned virtio_board_count(const struct vm_config *c)
-{
-	return c->n_disks + c->n_nets + c->n_vdpas + (c->n_consoles > 0) + c->rng.enabled +
-	       (c->vsock.cid > 0) + c->balloon.enabled + c->n_vhost_users;
-}
-
 struct boot_mmio virtio_board_place(unsigned i)
 {
 	static const uint8_t gsi[VIRTIO_MMIO_MAX] = VIRTIO_MMIO_GSIS;
@@ -227,7 +221,7 @@ int virtio_board_create(struct machine *m, struct err *e)
 	int rc;
 
 	m->virtio_host = (struct virtio_host){.mem = &m->ram, .loop = &m->loop};
-	m->virtio = calloc(virtio_board_count(m->config) + 1, sizeof(*m->virtio));
+	m->virtio = calloc(config_virtio_devices(m->config) + 1, sizeof(*m->virtio));
 	if (!m->virtio)
 		return err_set(e, ENOMEM, "devices: out of memory");
 	for (unsigned i = 0; i < ARRAY_SIZE(create); i++)

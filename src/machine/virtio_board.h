@@ -4,8 +4,6 @@
 
 #include "machine/machine.h"
 
-/* How many there will be. */
-unsigned virtio_board_count(const struct vm_config *c);
 /* Where device `i` is with --transport mmio. */
 struct boot_mmio virtio_board_place(unsigned i);
 

@@ -9,10 +9,9 @@
 
 #include "base/log.h"
 
-#define BIT(n)    (1ULL << (n))
-#define QUEUES    2
-#define QUEUE_MAX 1024 /* VQ_MAX_SIZE of virtio/vq.h */
-#define NOBODY    (-1)
+#define BIT(n) (1ULL << (n))
+#define QUEUES 2
+#define NOBODY (-1)
 
 /* What is for vhost alone (a log of dirty pages, headers made up by it), and addresses behind an IOMMU. */
 #define NOT_OFFERED \
@@ -138,7 +137,7 @@ int vhost_net_create(struct vhost **out, const struct vhost_net_place *place, st
 		.ops = &net_ops,
 		.device_id = VIRTIO_ID_NET,
 		.n_queues = QUEUES,
-		.queue_max = QUEUE_MAX,
+		.queue_max = VHOST_QUEUE_MAX,
 	};
 	n->mem = place->mem;
 	n->tap = place->tap;

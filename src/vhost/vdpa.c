@@ -16,7 +16,6 @@
 #include "base/log.h"
 
 #define BIT(n)     (1ULL << (n))
-#define QUEUE_MAX  1024 /* VQ_MAX_SIZE of virtio/vq.h */
 #define CONFIG_MAX 4096
 
 /* IOTLB messages of version 2 are all that there is since Linux 5.7; batches spare an update of the IOMMU each. */
@@ -346,7 +345,7 @@ static int read_facts(struct vdpa *d, struct err *e)
 			       k->path);
 	d->v.features = d->features & ~BIT(VIRTIO_F_ACCESS_PLATFORM);
 	d->v.config_len = MIN(config_len, (uint32_t)CONFIG_MAX);
-	d->v.queue_max = power_of_two_below(MIN(size, QUEUE_MAX));
+	d->v.queue_max = power_of_two_below(MIN(size, VHOST_QUEUE_MAX));
 	bound_queues(d, count);
 	return 0;
 }

@@ -25,6 +25,7 @@
 #include "base/err.h"
 
 #define VHOST_MAX_QUEUES 64
+#define VHOST_QUEUE_MAX  1024 /* entries: VQ_MAX_SIZE of virtio/vq.h */
 
 /* What the driver has set up; addresses are guest-physical. */
 struct vhost_ring {
@@ -65,7 +66,7 @@ struct vhost {
 	uint32_t device_id; /* VIRTIO_ID_...; as the user said where the back end does not say */
 	uint64_t features;  /* what it can do, of what a virtio device here may offer */
 	unsigned n_queues;  /* at most VHOST_MAX_QUEUES */
-	uint16_t queue_max; /* entries of each, at most VQ_MAX_SIZE */
+	uint16_t queue_max; /* entries of each, at most VHOST_QUEUE_MAX */
 	unsigned config_len;
 	/* Set by the one who uses it; may be NULL. Loop thread. */
 	void (*config_changed)(void *arg);
