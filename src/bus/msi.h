@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/base.h"
+#include "bus/irq.h"
 
 struct msi_router {
 	/* Makes room for one message source. A route number from 0 on, or -errno. */
@@ -18,3 +19,31 @@ struct msi_router {
 	void (*close)(void *arg, int route);
 	void *arg;
 };
+
+/*
+ * One source of messages: an eventfd, and the route that turns it into a message. A vector of MSI-X or of MSI, whoever
+ * raises it. While it is not connected, what is written waits in the eventfd, and is sent when it is again. The owner's
+ * lock guards it.
+ */
+struct msi_source {
+	struct irq irq; /* fd -1: never used so far */
+	int route;      /* -1: none */
+	bool connected; /* the route sends the next two */
+	uint64_t address;
+	uint32_t data;
+};
+
+#define MSI_SOURCE_EMPTY ((struct msi_source){.irq.fd = -1, .route = -1})
+
+/* An eventfd and a route, the first time. 0 or -errno. */
+MUST_CHECK int msi_source_open(struct msi_source *s, const struct msi_router *r);
+/* Makes the route send this message; nothing is done where it does. 0; -errno: then it sends nothing. */
+MUST_CHECK int msi_source_connect(struct msi_source *s, const struct msi_router *r,
+				  uint64_t address, uint32_t data);
+void msi_source_disconnect(struct msi_source *s, const struct msi_router *r);
+/* Something waits in the eventfd. */
+bool msi_source_waiting(const struct msi_source *s);
+/* What waits there is not sent any more. */
+void msi_source_forget(struct msi_source *s);
+/* Gives back route and eventfd. */
+void msi_source_close(struct msi_source *s, const struct msi_router *r);

@@ -4,10 +4,7 @@
  * device has that. The capability is the guest's to write, in dev.config[]; the device's own one is the host's. A
  * masked message's route is taken away, so that what the device sends waits in the eventfd.
  */
-#include <errno.h>
-#include <poll.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "passthru/pci_impl.h"
 
@@ -15,10 +12,8 @@ void msi_init(struct passthru_msi *m, unsigned cap, unsigned len)
 {
 	m->cap = cap;
 	m->len = len;
-	for (unsigned i = 0; i < MSI_MAX; i++) {
-		m->vector[i].irq.fd = -1;
-		m->vector[i].route = -1;
-	}
+	for (unsigned i = 0; i < MSI_MAX; i++)
+		m->vector[i] = MSI_SOURCE_EMPTY;
 }
 
 static uint16_t flags(const struct passthru *p)
@@ -60,25 +55,6 @@ static unsigned wanted(const struct passthru *p)
 		   MIN(p->v->irq[VFIO_PCI_MSI_IRQ_INDEX].count, MSI_MAX));
 }
 
-static int open_vector(struct passthru *p, unsigned i)
-{
-	struct err ignored;
-
-	if (p->msi.vector[i].irq.fd < 0 && irq_init(&p->msi.vector[i].irq, &ignored) < 0)
-		return -EMFILE;
-	if (p->msi.vector[i].route < 0)
-		p->msi.vector[i].route =
-			p->host.router->open(p->host.router->arg, p->msi.vector[i].irq.fd);
-	return MIN(p->msi.vector[i].route, 0);
-}
-
-static void disconnect(struct passthru *p, unsigned i)
-{
-	if (p->msi.vector[i].connected)
-		p->host.router->disconnect(p->host.router->arg, p->msi.vector[i].route);
-	p->msi.vector[i].connected = false;
-}
-
 static void route_all(struct passthru *p)
 {
 	const struct msi_router *r = p->host.router;
@@ -89,9 +65,9 @@ static void route_all(struct passthru *p)
 		uint32_t mine = (data & ~(n - 1)) | i;
 		int rc = 0;
 		if (masks(p) >> i & 1)
-			disconnect(p, i);
-		else if ((rc = r->connect(r->arg, p->msi.vector[i].route, address(p), mine)) == 0)
-			p->msi.vector[i].connected = true;
+			msi_source_disconnect(&p->msi.vector[i], r);
+		else
+			rc = msi_source_connect(&p->msi.vector[i], r, address(p), mine);
 		if (rc < 0)
 			log_limited(&p->limit, "%s: MSI %u cannot be delivered: %s", p->v->name, i,
 				    strerror(-rc));
@@ -104,7 +80,7 @@ int msi_arm(struct passthru *p)
 	int fd[MSI_MAX], rc = 0;
 
 	for (unsigned i = 0; i < n && rc == 0; i++) {
-		rc = open_vector(p, i);
+		rc = msi_source_open(&p->msi.vector[i], p->host.router);
 		fd[i] = p->msi.vector[i].irq.fd;
 	}
 	if (rc == 0)
@@ -116,23 +92,13 @@ int msi_arm(struct passthru *p)
 	return rc;
 }
 
-static bool is_waiting(const struct passthru *p, unsigned i)
-{
-	struct pollfd f = {.fd = p->msi.vector[i].irq.fd, .events = POLLIN};
-
-	return !p->msi.vector[i].connected && poll(&f, 1, 0) == 1;
-}
-
 void msi_disarm(struct passthru *p)
 {
-	uint64_t n;
-
 	if (p->msi.count)
 		passthru_trigger(p, VFIO_PCI_MSI_IRQ_INDEX, 0, 0, NULL);
 	for (unsigned i = 0; i < p->msi.count; i++) {
-		disconnect(p, i);
-		if (is_waiting(p, i) && read(p->msi.vector[i].irq.fd, &n, sizeof(n)) < 0)
-			continue; /* cannot be: nobody else reads it */
+		msi_source_disconnect(&p->msi.vector[i], p->host.router);
+		msi_source_forget(&p->msi.vector[i]);
 	}
 	p->msi.count = 0;
 }
@@ -159,16 +125,13 @@ void msi_read_pending(struct passthru *p)
 		return;
 	pthread_mutex_lock(&p->lock);
 	for (unsigned i = 0; i < p->msi.count; i++)
-		bits |= (uint32_t)is_waiting(p, i) << i;
+		bits |= (uint32_t)msi_source_waiting(&p->msi.vector[i]) << i;
 	pthread_mutex_unlock(&p->lock);
 	pci_put32(&p->dev, data_at(p) + 8, bits);
 }
 
 void msi_fini(struct passthru *p)
 {
-	for (unsigned i = 0; i < MSI_MAX && p->msi.cap; i++) {
-		if (p->msi.vector[i].route >= 0)
-			p->host.router->close(p->host.router->arg, p->msi.vector[i].route);
-		irq_fini(&p->msi.vector[i].irq);
-	}
+	for (unsigned i = 0; i < MSI_MAX && p->msi.cap; i++)
+		msi_source_close(&p->msi.vector[i], p->host.router);
 }

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "bus/irq.h"
+#include "bus/msi.h"
 #include "passthru/pci.h"
 #include "pci/msix.h"
 
@@ -32,11 +33,7 @@ struct passthru_span {
 struct passthru_msi {
 	unsigned cap, len; /* where the capability is; 0: there is none */
 	unsigned count;    /* vectors that are armed; 0: MSI is off */
-	struct {
-		struct irq irq;
-		int route; /* -1: none */
-		bool connected;
-	} vector[MSI_MAX];
+	struct msi_source vector[MSI_MAX];
 };
 
 struct passthru_intx {

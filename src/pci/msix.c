@@ -2,13 +2,10 @@
 #include "pci/msix.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/log.h"
-#include "bus/irq.h"
 #include "pci/pci_impl.h"
 
 /* One entry of the table, as the guest sees it, and what stands behind it. */
@@ -17,12 +14,8 @@ struct vector {
 	uint32_t data;
 	bool masked;
 
-	struct irq irq; /* fd -1: never used so far */
-	int route;      /* -1: none */
-	bool connected; /* the route sends the two below */
-	bool foreign;   /* others have the eventfd: msix_eventfd() */
-	uint64_t sent_address;
-	uint32_t sent_data;
+	struct msi_source source;
+	bool foreign; /* others have the eventfd: msix_eventfd() */
 };
 
 struct msix {
@@ -37,12 +30,9 @@ struct msix {
 	struct vector vector[];
 };
 
-/* Something is in the eventfd, which nobody reads while there is no route. */
 static bool is_waiting(const struct vector *v)
 {
-	struct pollfd p = {.fd = v->irq.fd, .events = POLLIN};
-
-	return v->foreign && !v->connected && poll(&p, 1, 0) == 1;
+	return v->foreign && msi_source_waiting(&v->source);
 }
 
 static bool is_pending(const struct msix *x, unsigned v)
@@ -62,43 +52,6 @@ static bool unmasked(const struct msix *x, unsigned v)
 	return x->enabled && !x->all_masked && !x->vector[v].masked;
 }
 
-/* An eventfd and a route, the first time. 0 or -errno. */
-static int open_route(struct msix *x, struct vector *v)
-{
-	struct err ignored;
-
-	if (v->irq.fd < 0 && irq_init(&v->irq, &ignored) < 0)
-		return -EMFILE;
-	if (v->route < 0)
-		v->route = x->router->open(x->router->arg, v->irq.fd);
-	return MIN(v->route, 0);
-}
-
-static void disconnect_route(struct msix *x, struct vector *v)
-{
-	if (v->connected)
-		x->router->disconnect(x->router->arg, v->route);
-	v->connected = false;
-}
-
-/* Makes the route send what the table says. 0 or -errno; then it sends nothing. */
-static int connect_route(struct msix *x, struct vector *v)
-{
-	int rc;
-
-	if (v->connected && v->sent_address == v->address && v->sent_data == v->data)
-		return 0;
-	rc = open_route(x, v);
-	if (rc == 0)
-		rc = x->router->connect(x->router->arg, v->route, v->address, v->data);
-	if (rc < 0)
-		disconnect_route(x, v);
-	v->connected = rc == 0;
-	v->sent_address = v->address;
-	v->sent_data = v->data;
-	return rc;
-}
-
 /*
  * After a change of what vector `v` depends on: if it is unmasked, it sends from now on. What others wrote into its
  * eventfd before is sent by KVM when the route is connected.
@@ -109,16 +62,17 @@ static void update(struct msix *x, unsigned v)
 
 	if (!unmasked(x, v)) {
 		if (x->vector[v].foreign)
-			disconnect_route(x, &x->vector[v]);
+			msi_source_disconnect(&x->vector[v].source, x->router);
 		return;
 	}
-	rc = connect_route(x, &x->vector[v]);
+	rc = msi_source_connect(&x->vector[v].source, x->router, x->vector[v].address,
+				x->vector[v].data);
 	if (rc < 0) {
 		log_limited(&x->limit, "%s: MSI-X vector %u cannot be delivered: %s", x->dev->name,
 			    v, strerror(-rc));
 	} else if (is_pending(x, v)) {
 		set_pending(x, v, false);
-		irq_raise(&x->vector[v].irq);
+		irq_raise(&x->vector[v].source.irq);
 	}
 }
 
@@ -127,10 +81,10 @@ int msix_eventfd(struct msix *x, unsigned v)
 	int rc = -EINVAL;
 
 	pthread_mutex_lock(&x->lock);
-	if (v < x->n && (rc = open_route(x, &x->vector[v])) == 0) {
+	if (v < x->n && (rc = msi_source_open(&x->vector[v].source, x->router)) == 0) {
 		x->vector[v].foreign = true;
 		update(x, v);
-		rc = x->vector[v].irq.fd;
+		rc = x->vector[v].source.irq.fd;
 	}
 	pthread_mutex_unlock(&x->lock);
 	return rc;
@@ -140,8 +94,8 @@ void msix_raise(struct msix *x, unsigned v)
 {
 	pthread_mutex_lock(&x->lock);
 	if (v < x->n && x->enabled) {
-		if (unmasked(x, v) && x->vector[v].connected)
-			irq_raise(&x->vector[v].irq);
+		if (unmasked(x, v) && x->vector[v].source.connected)
+			irq_raise(&x->vector[v].source.irq);
 		else
 			set_pending(x, v, true);
 	}
@@ -242,12 +196,10 @@ void msix_pba_read(struct msix *x, uint64_t off, void *data, unsigned len)
 
 static void forget_pending(struct msix *x)
 {
-	uint64_t n;
-
 	memset(x->pending, 0, sizeof(x->pending));
 	for (unsigned v = 0; v < x->n; v++)
-		if (is_waiting(&x->vector[v]) && read(x->vector[v].irq.fd, &n, sizeof(n)) < 0)
-			break; /* cannot be: it was readable, and nobody else reads it */
+		if (x->vector[v].foreign)
+			msi_source_forget(&x->vector[v].source);
 }
 
 static void set_control(struct msix *x, uint16_t control)
@@ -339,7 +291,7 @@ int msix_adopt(struct msix **out, struct pci_dev *d, const struct msi_router *ro
 	x->cap = cap;
 	x->n = n;
 	for (unsigned v = 0; v < n; v++)
-		x->vector[v] = (struct vector){.masked = true, .irq.fd = -1, .route = -1};
+		x->vector[v] = (struct vector){.masked = true, .source = MSI_SOURCE_EMPTY};
 	*out = x;
 	return 0;
 }
@@ -361,11 +313,8 @@ void msix_destroy(struct msix *x)
 {
 	if (!x)
 		return;
-	for (unsigned v = 0; v < x->n; v++) {
-		if (x->vector[v].route >= 0)
-			x->router->close(x->router->arg, x->vector[v].route);
-		irq_fini(&x->vector[v].irq);
-	}
+	for (unsigned v = 0; v < x->n; v++)
+		msi_source_close(&x->vector[v].source, x->router);
 	pthread_mutex_destroy(&x->lock);
 	free(x);
 }
