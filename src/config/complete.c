@@ -155,7 +155,7 @@ static int name_devices(struct vm_config *c, struct err *e)
 	for (unsigned i = 0; rc == 0 && i < c->n_vhost_users; i++) {
 		struct vhost_user_config *v = &c->vhost_user[i];
 
-		rc = name_one(&v->id, v->device_id == VIRTIO_ID_FS ? "fs" : "vhost-user", i,
+		rc = name_one(&v->id, v->device_id == VIRTIO_ID_FS ? "fs" : "vhost-user", 0,
 			      is_vhost_user, c, e);
 	}
 	return rc;

@@ -222,7 +222,7 @@ int user_give_rings(struct user *u, bool anew, struct err *e)
 static bool drain(struct user *u, unsigned i, uint16_t base)
 {
 	const struct timespec pause = {.tv_nsec = 1000000};
-	int64_t end = vu_now_ms() + DRAIN_MS;
+	int64_t end = vu_now_ms() + MIN(DRAIN_MS, u->config.deadline_ms);
 
 	while (used_index(u, i) != base && vu_now_ms() < end)
 		nanosleep(&pause, NULL);

@@ -25,14 +25,17 @@ def raw(image, image_format):
     return out
 
 
-@pytest.mark.parametrize("transport,cpus,image_format", [("pci", "4", "raw"), ("mmio", "1", "qcow2")])
-def test_a_disk_of_another_process(tmp_path, transport, cpus, image_format):
-    """A file system, random writes at depth that verify, unbind and bind, and what the host sees afterwards."""
+@pytest.mark.parametrize("transport,cpus,image_format,memory", [("pci", "4", "raw", "4G"), ("mmio", "1", "qcow2", "512M")])
+def test_a_disk_of_another_process(tmp_path, transport, cpus, image_format, memory):
+    """A file system, random writes at depth that verify, unbind and bind, and what the host sees afterwards.
+
+    4 GiB are two regions of memory: buffers are above 4 GiB, too.
+    """
     image, socket = str(tmp_path / "disk.img"), str(tmp_path / "disk.sock")
     make_image(image, image_format)
     with VhostUserBlk(image, socket, image_format, queues=4) as daemon:
         with Terminal("--transport", transport, "--cpus", cpus, "--vhost-user", f"type=blk,socket={socket}",
-                      initrd=TEST_INITRD, memory="512M") as vm:
+                      initrd=TEST_INITRD, memory=memory) as vm:
             vm.shell()
             assert vm.ok("ls /sys/block/vda/mq | wc -l; cat /sys/block/vda/size").split() == [cpus, str(SIZE // 512)]
             fio(vm, f"--filename=/dev/vda --rw=randwrite --bsrange=4k-32k --iodepth=16 --numjobs={cpus} --size=4M "
