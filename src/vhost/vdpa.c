@@ -22,6 +22,12 @@
 #define IOTLB_V2    BIT(VHOST_BACKEND_F_IOTLB_MSG_V2)
 #define IOTLB_BATCH BIT(VHOST_BACKEND_F_IOTLB_BATCH)
 
+/* What is mapped stays so when the device is reset (Linux 6.7); otherwise that depends on the device's driver. */
+#ifndef VHOST_BACKEND_F_IOTLB_PERSIST
+#define VHOST_BACKEND_F_IOTLB_PERSIST 8
+#endif
+#define IOTLB_PERSIST BIT(VHOST_BACKEND_F_IOTLB_PERSIST)
+
 struct vdpa {
 	struct vhost v;
 	struct vhost_kernel kernel;
@@ -202,7 +208,8 @@ static void vdpa_stop(struct vhost *v)
 		if (d->used >> i & 1)
 			rc = vhost_worse(rc, vhost_kernel_set_call(&d->kernel, i, -1));
 	d->used = 0;
-	unmap(d);
+	if (!(d->backend & IOTLB_PERSIST))
+		unmap(d);
 	if (rc < 0)
 		log_limited(&d->log, "%s: %s: reset: %s", d->kernel.name, d->kernel.path,
 			    strerror(-rc));
@@ -286,7 +293,7 @@ static int negotiate_backend(struct vdpa *d, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	d->backend &= IOTLB_V2 | IOTLB_BATCH;
+	d->backend &= IOTLB_V2 | IOTLB_BATCH | IOTLB_PERSIST;
 	if (!(d->backend & IOTLB_V2))
 		return err_set(e, ENOTSUP, "%s: %s: the host's kernel is older than Linux 5.18",
 			       d->kernel.name, d->kernel.path);

@@ -51,7 +51,7 @@ AGAIN = ("for i in $(seq {times}); do echo {device} >/sys/bus/virtio/drivers/{dr
          "echo {device} >/sys/bus/virtio/drivers/{driver}/bind || exit 1; done")
 
 
-def driver_comes_and_goes(vm, device, driver, times=10):
+def driver_comes_and_goes(vm, device, driver, times):
     vm.ok(f"({AGAIN.format(times=times, device=device, driver=driver)})")
 
 
@@ -64,10 +64,10 @@ def test_hardware_serves_the_guest(real, servers, transport, cpus):
         vm.ok(f"ifconfig eth0 {GUEST} up && ping -c 3 -W 20 {HOST}")
         both_ways(vm, HOST, servers, SIZE)
         check_disk(vm)
-        driver_comes_and_goes(vm, vm.ok("basename $(readlink -f /sys/class/net/eth0/device)"), "virtio_net")
+        driver_comes_and_goes(vm, vm.ok("basename $(readlink -f /sys/class/net/eth0/device)"), "virtio_net", 5)
         vm.ok(f"ifconfig eth0 {GUEST} up && ping -c 3 -W 20 {HOST}")
         both_ways(vm, HOST, servers, SIZE)
-        driver_comes_and_goes(vm, vm.ok("basename $(readlink -f /sys/block/vda/device)"), "virtio_blk")
+        driver_comes_and_goes(vm, vm.ok("basename $(readlink -f /sys/block/vda/device)"), "virtio_blk", 5)
         check_disk(vm, "/dev/vd[a-z]")
         end(vm)
 

@@ -55,25 +55,20 @@ void net_vhost_use(struct net *net, unsigned pair, bool use)
 		virtio_broken(&net->base, "vhost-net does not take the tap");
 }
 
-static void stop(struct net *net, unsigned pair)
-{
-	struct net_vhost *p = &net->vhost[pair];
-
-	if (!p->started)
-		return;
-	p->v->ops->stop(p->v);
-	p->started = false;
-	/* One of them may be the control queue of the next driver. */
-	if (watch_doorbells(net, pair, true) < 0)
-		virtio_broken(&net->base, "a doorbell cannot be watched");
-}
-
 void net_vhost_reset(struct net *net)
 {
 	pthread_mutex_unlock(&net->base.lock);
 	for (unsigned i = 0; i < net->max_pairs; i++)
-		stop(net, i);
+		if (net->vhost[i].started)
+			net->vhost[i].v->ops->stop(net->vhost[i].v);
 	pthread_mutex_lock(&net->base.lock);
+	/* One of the doorbells may be that of the next driver's control queue. */
+	for (unsigned i = 0; i < net->max_pairs; i++) {
+		if (net->vhost[i].started && watch_doorbells(net, i, true) < 0)
+			log_limited(&net->base.log, "%s: a doorbell cannot be watched",
+				    net->base.ops->name);
+		net->vhost[i].started = false;
+	}
 }
 
 void net_vhost_vectors_changed(struct net *net)

@@ -132,6 +132,22 @@ TEST(vdpa_goes_through_the_handshake)
 	finish(r);
 }
 
+TEST(vdpa_map_that_survives_a_reset_is_left_in_place)
+{
+	struct rig *r = malloc(sizeof(*r));
+
+	begin(r, MIB);
+	r->sys.backend_features |= BIT(8); /* VHOST_BACKEND_F_IOTLB_PERSIST */
+	CHECK_EQ(0, create(r));
+	CHECK_HAS(r->sys.log, "backend features 106\n");
+	CHECK_EQ(0, r->v->ops->start(r->v, FEATURES, rings, &r->e));
+	fake_sys_forget(&r->sys);
+	r->v->ops->stop(r->v);
+	CHECK_EQ(0, r->v->ops->start(r->v, FEATURES, rings, &r->e));
+	CHECK(!strstr(r->sys.log, "map"));
+	finish(r);
+}
+
 TEST(vdpa_packed_rings_begin_with_their_wrap_counters_set)
 {
 	struct rig *r = set_up();

@@ -37,7 +37,7 @@ static void start(struct rig *r)
 
 	assert_non_null(end);
 	CHECK_EQ(0, irq_init(&end->irq, &e));
-	CHECK_EQ(0, virtio_mmio_create(&end->mmio, &r->echo->dev, &r->mmio, BASE, &end->irq, &e));
+	CHECK_EQ(0, virtio_mmio_create(&end->mmio, r->f.dev, &r->mmio, BASE, &end->irq, &e));
 	r->transport = end;
 	r->base = r->regs = BASE;
 	r->len = VIRTIO_MMIO_LEN;

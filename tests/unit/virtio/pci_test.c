@@ -175,7 +175,7 @@ static void start(struct rig *r)
 	end->bus.window64_last = WINDOW64 + 1 * GIB - 1;
 	end->bus.set_intx = set_intx;
 	end->bus.intx_arg = end;
-	CHECK_EQ(0, virtio_pci_create(&end->virtio, &r->echo->dev, &end->bus, &end->router, &e));
+	CHECK_EQ(0, virtio_pci_create(&end->virtio, r->f.dev, &end->bus, &end->router, &e));
 	end->slot = 1;
 	find_capabilities(r);
 	enable_device(r);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "transport.h"
 
+#include "dev/virtio/vhost.h"
+
 #include <string.h>
 #include <unistd.h>
 
@@ -36,15 +38,31 @@ static void remove_doorbell(void *arg, uint64_t addr, const struct bus_doorbell 
 	fail();
 }
 
-void rig_start(struct rig *r, const struct port *port)
+static void init(struct rig *r, const struct port *port)
 {
 	*r = (struct rig){.port = port};
 	fake_init(&r->f);
 	bus_init(&r->mmio, "mmio");
 	r->mmio.doorbells = (struct bus_doorbell_ops){add_doorbell, remove_doorbell, r};
+}
+
+void rig_start(struct rig *r, const struct port *port)
+{
+	init(r, port);
 	r->echo = echo_create(&r->f.host);
 	assert_non_null(r->echo);
 	r->f.dev = &r->echo->dev;
+	port->start(r);
+}
+
+void rig_start_vhost(struct rig *r, const struct port *port)
+{
+	struct err e;
+
+	init(r, port);
+	r->back = fake_vhost_create();
+	assert_non_null(r->back);
+	CHECK_EQ(0, vhost_dev_create(&r->f.dev, &r->back->v, "elsewhere", &r->f.host, &e));
 	port->start(r);
 }
 
@@ -615,5 +633,49 @@ CASE(status_bits_cannot_be_taken_back)
 	rig_write(&r, STATUS, VIRTIO_CONFIG_S_FAILED);
 	CHECK(rig_read(&r, STATUS) & VIRTIO_CONFIG_S_FAILED);
 	CHECK_EQ(1, r.echo->activations);
+	rig_stop(&r);
+}
+
+static void ring(int fd)
+{
+	uint64_t one = 1;
+
+	CHECK_EQ(8, write(fd, &one, 8));
+}
+
+static bool rang(int fd)
+{
+	uint64_t n;
+
+	return read(fd, &n, 8) == 8;
+}
+
+/* Whoever has the other ends of the eventfds hears the driver, and the driver hears him; and both again after reset. */
+CASE(queues_served_elsewhere_ring_and_interrupt)
+{
+	struct rig r;
+
+	rig_start_vhost(&r, port);
+	for (unsigned times = 0; times < 2; times++) {
+		rig_bring_up(&r);
+		CHECK(r.back->running);
+		for (unsigned q = 0; q < ECHO_QUEUES; q++) {
+			CHECK_EQ(r.f.queue[q].used, r.back->ring[q].device);
+			rang(r.back->ring[q].kick);
+			rig_kick_by_exit(&r, q);
+			CHECK(rang(r.back->ring[q].kick));
+			rig_kick_by_eventfd(&r, q);
+			CHECK(rang(r.back->ring[q].kick));
+			CHECK_EQ(0, r.port->take_interrupts(&r));
+			ring(r.back->ring[q].call);
+			rig_turn(&r);
+			CHECK_EQ(IRQ_QUEUE, r.port->take_interrupts(&r));
+			CHECK_EQ(0, r.port->take_interrupts(&r));
+		}
+		r.back->v.config_changed(r.back->v.arg);
+		CHECK_EQ(IRQ_CONFIG, r.port->take_interrupts(&r));
+		rig_write(&r, STATUS, 0);
+		CHECK(!r.back->running);
+	}
 	rig_stop(&r);
 }

@@ -11,6 +11,7 @@
 #include "bus/bus.h"
 #include "fake/driver.h"
 #include "fake/echo.h"
+#include "fake/vhost.h"
 #include "virtio/virtio.h"
 
 enum reg {
@@ -59,7 +60,8 @@ struct port {
 struct rig {
 	const struct port *port;
 	struct fake_driver f;
-	struct echo *echo;
+	struct echo *echo;       /* NULL: rig_start_vhost() */
+	struct fake_vhost *back; /* who is told where the queues are, then */
 	struct bus mmio;
 	uint64_t base, len;    /* all that the transport answers to */
 	uint64_t regs, config; /* where the registers and the device's configuration are */
@@ -72,6 +74,8 @@ struct rig {
 };
 
 void rig_start(struct rig *r, const struct port *port);
+/* The same with a device whose queues are served elsewhere. */
+void rig_start_vhost(struct rig *r, const struct port *port);
 void rig_stop(struct rig *r);
 
 uint32_t rig_read(struct rig *r, enum reg reg);
@@ -111,7 +115,8 @@ void rig_check_echo(struct rig *r, unsigned queue, void (*kick)(struct rig *r, u
 	X(broken_ring_needs_reset)                        \
 	X(every_offset_and_width_is_safe)                 \
 	X(indexes_out_of_range_do_nothing)                \
-	X(status_bits_cannot_be_taken_back)
+	X(status_bits_cannot_be_taken_back)               \
+	X(queues_served_elsewhere_ring_and_interrupt)
 
 #define DECLARE_CASE(name) void case_##name(const struct port *port);
 TRANSPORT_CASES(DECLARE_CASE)
