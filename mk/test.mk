@@ -16,7 +16,7 @@ test-unit: $(BUILD)/unit
 	$(BUILD)/unit
 
 ## make test-guest  bare-metal guests under this machine's /dev/kvm
-test-guest: $(BUILD)/toyvmm $(BUILD)/toyvmm-san guests | $(BUILD)/deps-test.ok
+test-guest: $(BUILD)/toyvmm $(BUILD)/toyvmm-san $(BUILD)/vfio-user-nvme guests | $(BUILD)/deps-test.ok
 	tools/run-tests guest
 
 ## make test-lab    stock Linux guests in the nested lab

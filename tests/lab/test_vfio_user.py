@@ -64,7 +64,7 @@ def test_disk_works_with_its_own_driver(socket, image):
     with NvmeServer(socket, image):
         with guest_of(socket) as guest:
             guest.shell()
-            assert int(guest.ok(f"cat /sys/block/nvme0n1/size")) == 64 * MIB // 512
+            assert int(guest.ok("cat /sys/block/nvme0n1/size")) == 64 * MIB // 512
             assert guest.ok("ls /sys/block/nvme0n1/mq | wc -l") == "4"
             guest.ok(f"mkfs.ext4 -q {DISK} && mount {DISK} /mnt && echo durable >/mnt/file && "
                      "dd if=/dev/urandom of=/mnt/noise bs=64k count=64 2>/dev/null && cd /mnt && md5sum noise >sum && cd && "
@@ -118,7 +118,7 @@ def test_server_that_is_restarted_is_found_by_the_driver_itself(socket, image):
         with NvmeServer(socket, image):
             guest.expect_exact("the server is back")
             write_and_verify(guest, seed=3)
-            assert "resetting controller" in guest.ok("dmesg") or guest.ok("dmesg | grep -c nvme")
+            guest.ok("dmesg | grep 'timeout, reset controller'")
             p.power_off(guest)
 
 

@@ -242,16 +242,17 @@ SPOIL(read_other_region, put32(p, 8, 0))
 SPOIL(read_count, put32(p, 12, 3))
 SPOIL(nobody, put32(p, 16, UINT32_MAX))
 
-/* Commands without an end, instead of an answer. */
+/* Commands without an end, instead of an answer; there is always another one. */
 static void flood(struct vfuser_server *s, struct vfuser_reply *p)
 {
-	char data[64];
-	int rc;
+	struct user_header h = {.command = USER_DMA_WRITE,
+				.size = sizeof(h) + sizeof(struct user_dma_access),
+				.flags = USER_NO_REPLY};
+	struct user_dma_access none = {0, 0};
 
 	(void)p;
-	do /* each is refused, until the client has gone */
-		rc = vfuser_dma_read(s, 0, data, sizeof(data));
-	while (rc != -ECONNRESET && rc != -EPIPE);
+	while (vfuser_send(s->command_fd, &h, &none, sizeof(none), NULL, 0) == 0)
+		;
 }
 
 #define SOON 300
