@@ -84,7 +84,7 @@ def test_a_back_end_that_dies_is_waited_for(tmp_path):
                 os.unlink(socket)
                 daemon = VhostUserBlk(image, socket, queues=2)
                 vm.expect("a back end is there again")
-            assert vm.expect(r"fio (\d+)\.\r\n", timeout=60)[1] == "0"
+            assert vm.expect(r"fio (\d+)\.\r\n", timeout=180)[1] == "0"
             vm.send("poweroff\r")
             assert vm.end() == 0
     finally:
