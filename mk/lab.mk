@@ -37,7 +37,7 @@ $(LAB)/bookworm-backports/modules.ok: $(LAB)/bookworm-backports/kernel.ok lab/bu
 
 ## make tour        one disk and one network card, given to a guest by every path there is (ten minutes, in the lab)
 .PHONY: tour
-tour: $(BUILD)/toyvmm $(IMAGES)/vmlinux $(IMAGES)/test-initrd.img lab-next
+tour: $(BUILD)/toyvmm $(BUILD)/vfio-user-nvme $(IMAGES)/vmlinux $(IMAGES)/test-initrd.img lab-next
 	@BUILD=$(BUILD) lab/tour
 
 ## make lab-shell   a shell in the outer machine

@@ -8,7 +8,7 @@ TEST_LIBS := cmocka
 LAB_GUEST := $(IMAGES)/vmlinux $(IMAGES)/test-initrd.img $(IMAGES)/hardware-initrd.img
 
 ## make test        install what is missing and run every test: units, fuzz corpora, guests, lab
-test: $(BUILD)/toyvmm $(BUILD)/toyvmm-san $(BUILD)/unit fuzz-targets guests bench-guests images $(LAB_GUEST) lab-images lab-next | $(BUILD)/deps-test.ok
+test: $(BUILD)/toyvmm $(BUILD)/toyvmm-san $(BUILD)/unit $(BUILD)/vfio-user-nvme fuzz-targets guests bench-guests images $(LAB_GUEST) lab-images lab-next | $(BUILD)/deps-test.ok
 	tools/run-tests
 
 ## make test-unit   unit tests alone (seconds, no /dev/kvm)
@@ -20,7 +20,7 @@ test-guest: $(BUILD)/toyvmm $(BUILD)/toyvmm-san guests | $(BUILD)/deps-test.ok
 	tools/run-tests guest
 
 ## make test-lab    stock Linux guests in the nested lab
-test-lab: $(BUILD)/toyvmm guests images $(LAB_GUEST) lab-images lab-next | $(BUILD)/deps-test.ok
+test-lab: $(BUILD)/toyvmm $(BUILD)/vfio-user-nvme guests images $(LAB_GUEST) lab-images lab-next | $(BUILD)/deps-test.ok
 	tools/run-tests lab
 
 ## make test-kernels   Debian 12's kernel, 6.12 and 7.x, each to a login, in the lab with QEMU 11.1

@@ -46,7 +46,7 @@ static int create_vfio(struct machine *m, struct err *e)
 		if (rc == 0)
 			rc = connect(m, v, e);
 		if (rc < 0)
-			err_wrap(e, rc, "vfio '%.64s': ", c->vfio[i].path);
+			err_wrap(e, rc, "vfio '%.200s': ", c->vfio[i].path);
 	}
 	return rc;
 }
@@ -64,7 +64,7 @@ static int create_vfio_users(struct machine *m, struct err *e)
 		if (rc == 0)
 			rc = connect(m, v, e);
 		if (rc < 0)
-			err_wrap(e, rc, "vfio-user '%.64s': ", u->path);
+			err_wrap(e, rc, "vfio-user '%.200s': ", u->path);
 	}
 	return rc;
 }

@@ -7,8 +7,8 @@ import resource
 import pytest
 
 import passthru
-from nets import MIB, Servers, both_ways
-from vm import TEST_INITRD, Terminal
+from nets import MIB, Servers, both_ways, end
+from vm import TEST_INITRD, Terminal, command
 
 HOST, GUEST = "192.168.9.1", "192.168.9.2"
 SIZE = 4 * MIB
@@ -39,11 +39,6 @@ def start(*options, **more):
     return vm.shell()
 
 
-def end(vm):
-    vm.send("poweroff\r")
-    assert vm.end() == 0
-
-
 def check_disk(vm, disk="/dev/vda"):
     """A file system with a file whose checksum is the same once nothing is cached."""
     vm.ok(f"mkfs.ext4 -q -F {disk} 24M && mkdir -p /mnt && mount {disk} /mnt")
@@ -67,26 +62,21 @@ def test_hardware_serves_the_guest(real, servers, transport, cpus):
     with start("--vdpa", net, "--vdpa", f"{blk},id=store", "--transport", transport, "--cpus", cpus,
                memory="4352M" if transport == "pci" else "384M") as vm:
         vm.ok(f"ifconfig eth0 {GUEST} up && ping -c 3 -W 20 {HOST}")
-        both_ways(vm, HOST, servers)
+        both_ways(vm, HOST, servers, SIZE)
         check_disk(vm)
         driver_comes_and_goes(vm, vm.ok("basename $(readlink -f /sys/class/net/eth0/device)"), "virtio_net")
         vm.ok(f"ifconfig eth0 {GUEST} up && ping -c 3 -W 20 {HOST}")
-        both_ways(vm, HOST, servers)
+        both_ways(vm, HOST, servers, SIZE)
         driver_comes_and_goes(vm, vm.ok("basename $(readlink -f /sys/block/vda/device)"), "virtio_blk")
         check_disk(vm, "/dev/vd[a-z]")
         end(vm)
 
 
 def test_a_limit_of_locked_memory_is_one_clear_line(real):
-    command = ["/bin/sh", "-c", 'ulimit -l 1024; exec "$@"', "sh"]
-    with Terminal(argv=command + passthru_command("--vdpa", real[0])) as vm:
+    limited = ["/bin/sh", "-c", 'ulimit -l 1024; exec "$@"', "sh"]
+    with Terminal(argv=limited + command("--vdpa", real[0])) as vm:
         vm.expect(r"toyvmm: vdpa0: the device needs all of the guest's memory locked, 256 MiB, and 1 MiB is the limit")
         assert vm.end() == 1
-
-
-def passthru_command(*options):
-    from vm import command  # pylint: disable=import-outside-toplevel
-    return command(*options)
 
 
 def test_what_is_not_there_is_one_clear_line(real):

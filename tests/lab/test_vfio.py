@@ -122,7 +122,8 @@ def test_thirty_guests_one_after_the_other_leave_nothing_behind(edu):
         assert done.returncode == 0, done
     with open("/proc/vmstat", encoding="ascii") as stat:
         pins = dict(line.split() for line in stat)
-    assert pins["nr_foll_pin_acquired"] == pins["nr_foll_pin_released"]
+    # Counters of each CPU, which are added up now and then. What a guest leaves pinned would be its 65,536 pages.
+    assert abs(int(pins["nr_foll_pin_acquired"]) - int(pins["nr_foll_pin_released"])) < 1000
     p.bind(edu, "")
     assert p.driver(edu) is None
     p.bind(edu)

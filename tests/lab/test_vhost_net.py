@@ -5,11 +5,11 @@ import subprocess
 
 import pytest
 
-from nets import MIB, Servers, both_ways, busy_ticks, feature, tool
-from vm import TEST_INITRD, Terminal
+from nets import MIB, Servers, both_ways, busy_ticks, end, feature, tool
+from vm import TEST_INITRD, Terminal, command
 
 HOST, GUEST = "192.168.78.1", "192.168.78.2"
-SIZE = 8 * MIB
+SIZE = 4 * MIB
 MRG_RXBUF, PACKED, GUEST_TSO4 = 15, 34, 7
 REBIND = ("d=$(basename $(readlink -f /sys/class/net/eth0/device)); cd /sys/bus/virtio/drivers/virtio_net; "
           "echo $d >unbind; echo $d >bind; cd; ifconfig eth0 %s up; ping -c 1 -W 20 %s >/dev/null")
@@ -49,29 +49,27 @@ def test_data_goes_both_ways_and_the_driver_too(words, more, servers, say):
         assert feature(vm, device, MRG_RXBUF) and not feature(vm, device, PACKED)
         assert feature(vm, device, GUEST_TSO4) == ("offload=off" not in words)
         assert workers(vm.pid) >= 1
-        both_ways(vm, HOST, servers)
+        both_ways(vm, HOST, servers, SIZE)
         if "queues" in words:
             vm.ok("ethtool -L eth0 combined 1")
-            both_ways(vm, HOST, servers)
+            both_ways(vm, HOST, servers, SIZE)
             vm.ok("ethtool -L eth0 combined 2")
-            both_ways(vm, HOST, servers)
+            both_ways(vm, HOST, servers, SIZE)
         vm.ok(f"for i in $(seq 10); do {REBIND % (GUEST, HOST)} || exit 1; done")
-        both_ways(vm, HOST, servers)
+        both_ways(vm, HOST, servers, SIZE)
         say(vm.ok(f"ping -c 100 -i 0.01 -q {HOST} | tail -1"))
-        vm.send("poweroff\r")
-        assert vm.end() == 0
+        end(vm)
 
 
 def test_with_msix_toyvmm_has_nothing_to_do(servers, say):
     """Frames, doorbells and interrupts pass it by: what its event loop's thread uses of the processor is next to nothing."""
     with start("") as vm:
         before = busy_ticks(f"{vm.pid}/task/{vm.pid}")
-        both_ways(vm, HOST, servers)
+        both_ways(vm, HOST, servers, SIZE)
         used = busy_ticks(f"{vm.pid}/task/{vm.pid}") - before
         say(f"the loop's thread took {used} ticks of 10 ms for {2 * SIZE // MIB} MiB")
         assert used < 20
-        vm.send("poweroff\r")
-        assert vm.end() == 0
+        end(vm)
 
 
 def test_errors_are_one_clear_line():
@@ -95,13 +93,11 @@ def test_an_inherited_descriptor(servers):
     script = ("import fcntl, os, struct, sys; fd = os.open('/dev/net/tun', os.O_RDWR); "
               "fcntl.ioctl(fd, 0x400454ca, struct.pack('16sH22x', b'tap0', 0x5002)); "
               "os.dup2(fd, 3); os.set_inheritable(3, True); os.execv(sys.argv[1], sys.argv[1:])")
-    from vm import command  # pylint: disable=import-outside-toplevel
     words = command("--net", "tap,fd=3,vhost", initrd=TEST_INITRD, memory="384M")
     with Terminal(argv=["/usr/bin/python3", "-c", script] + words) as vm:
         vm.shell()
         subprocess.run(["ip", "link", "set", "tap0", "up"], check=True)
         tool("ip", "addr", "replace", f"{HOST}/24", "dev", "tap0")
         vm.ok(f"ifconfig eth0 {GUEST} up && ping -c 1 -W 20 {HOST}")
-        both_ways(vm, HOST, servers)
-        vm.send("poweroff\r")
-        assert vm.end() == 0
+        both_ways(vm, HOST, servers, SIZE)
+        end(vm)

@@ -55,7 +55,8 @@ TEST(vdpa_needs_memory_that_can_be_shared)
 	CHECK(config_needs_shared_memory(&c));
 	config_fini(&c);
 	c = good(OPT_NET, "tap,vhost");
-	CHECK(!config_needs_shared_memory(&c)); /* the kernel is let into this process' own memory */
+	CHECK(!config_needs_shared_memory(
+		&c)); /* the kernel is let into this process' own memory */
 	config_fini(&c);
 }
 

@@ -246,10 +246,12 @@ SPOIL(nobody, put32(p, 16, UINT32_MAX))
 static void flood(struct vfuser_server *s, struct vfuser_reply *p)
 {
 	char data[64];
+	int rc;
 
 	(void)p;
-	while (vfuser_dma_read(s, 0, data, sizeof(data)) != -ECONNRESET)
-		;
+	do /* each is refused, until the client has gone */
+		rc = vfuser_dma_read(s, 0, data, sizeof(data));
+	while (rc != -ECONNRESET && rc != -EPIPE);
 }
 
 #define SOON 300
