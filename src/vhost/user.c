@@ -36,10 +36,10 @@ static void give_up(struct user *u, struct news *news)
 static void on_lost(struct user *u, struct news *news)
 {
 	if (!u->started) {
-		log_info("%s: the back end is gone: %s", u->config.name, u->why);
+		log_debug("%s: the back end is gone: %s", u->config.name, u->why);
 	} else if (user_can_resume(u)) {
-		log_warn("%s: the back end is gone: %s; waiting for one at '%s'", u->config.name,
-			 u->why, u->config.path);
+		log_limited(&u->log, "%s: the back end is gone: %s; waiting for one at '%s'",
+			    u->config.name, u->why, u->config.path);
 		u->waiting = true;
 		u->retry_ms = RETRY_FIRST_MS;
 	} else {
@@ -48,11 +48,20 @@ static void on_lost(struct user *u, struct news *news)
 	u->why[0] = '\0';
 }
 
-static void try_again(struct user *u)
+/*
+ * One that died half-way through this may have worked on a ring already: what is in flight is found out each time.
+ */
+static void try_again(struct user *u, struct news *news)
 {
 	struct err e = {0};
 	int rc = user_connect(u, &e);
 
+	if (rc == 0 && !user_can_resume(u)) {
+		user_lose(u, NULL);
+		u->waiting = false;
+		give_up(u, news);
+		return;
+	}
 	if (rc == 0) {
 		if ((rc = user_negotiate(u, false, &e)) == 0)
 			rc = user_give_rings(u, true, &e);
@@ -66,7 +75,7 @@ static void try_again(struct user *u)
 		return;
 	}
 	u->waiting = false;
-	log_warn("%s: a back end is there again", u->config.name);
+	log_limited(&u->log, "%s: a back end is there again", u->config.name);
 }
 
 static void fetch_config(struct user *u, struct news *news)
@@ -78,7 +87,7 @@ static void fetch_config(struct user *u, struct news *news)
 		news->config_changed = true;
 }
 
-/* One round. The lock is held. True: soon again. */
+/* One round. The lock is held. `retry`: it is time to look for a new back end. */
 static void act(struct user *u, bool retry, struct news *news)
 {
 	user_check_peer(u);
@@ -86,7 +95,7 @@ static void act(struct user *u, bool retry, struct news *news)
 	if (u->sock < 0 && u->why[0])
 		on_lost(u, news);
 	if (u->waiting && retry)
-		try_again(u);
+		try_again(u, news);
 	if (u->sock >= 0 && u->config_dirty)
 		fetch_config(u, news);
 }
@@ -227,8 +236,10 @@ static int user_start(struct vhost *v, uint64_t features, const struct vhost_rin
 		rc = user_give_rings(u, false, e);
 	u->started = rc == 0;
 	u->waiting = false;
-	if (rc < 0)
+	if (rc < 0) {
 		u->features = 0;
+		fd_close(&u->inflight.fd);
+	}
 	pthread_mutex_unlock(&u->lock);
 	wake(u);
 	return rc;

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """vhost-user disks of qemu-storage-daemon under a stock Linux, on both transports, raw and qcow2."""
 import os
+import shutil
 import subprocess
 
 import pytest
 
 from disks import MIB, clean, fio, md5
-from passthru import VhostUserBlk
+from nets import tool
+from passthru import Daemon, VhostUserBlk
 from vm import TEST_INITRD, Terminal, command
 
 SIZE = 64 * MIB
@@ -67,7 +69,7 @@ def test_nobody_listens(tmp_path):
 
 
 def test_a_back_end_that_dies_is_waited_for(tmp_path):
-    """Killed five times under random writes at depth: the guest sees a pause each time, and every block verifies."""
+    """Killed four times under random writes at depth: the guest sees a pause each time, and every block verifies."""
     image, socket = str(tmp_path / "disk.img"), str(tmp_path / "disk.sock")
     make_image(image, "raw")
     daemon = VhostUserBlk(image, socket, queues=2)
@@ -76,15 +78,58 @@ def test_a_back_end_that_dies_is_waited_for(tmp_path):
                       memory="512M") as vm:
             vm.shell()
             vm.send("fio --name=t --ioengine=libaio --direct=1 --allow_file_create=0 --filename=/dev/vda --rw=randwrite "
-                    "--bs=4k --iodepth=16 --size=32M --loops=4 --time_based --runtime=12 --verify=crc32c "
+                    "--bsrange=4k-256k --iodepth=32 --size=32M --loops=4 --time_based --runtime=12 --verify=crc32c "
                     "--do_verify=1 --verify_fatal=1 --minimal >/tmp/out; echo fio $?.\r")
-            for _ in range(5):
+            for _ in range(4):
                 daemon.kill()
                 vm.expect("the back end is gone: .*; waiting for one at")
                 os.unlink(socket)
                 daemon = VhostUserBlk(image, socket, queues=2)
                 vm.expect("a back end is there again")
             assert vm.expect(r"fio (\d+)\.\r\n", timeout=180)[1] == "0"
+            vm.send("poweroff\r")
+            assert vm.end() == 0
+    finally:
+        daemon.kill()
+
+
+class PacketMover(Daemon):
+    """DPDK's testpmd: carries packets between a vhost-user socket and a tap of the outer machine, which gets an address."""
+
+    def __init__(self, socket, address):
+        tool("modprobe", "tun")
+        super().__init__(["dpdk-testpmd", "--no-huge", "-m", "256", "--no-pci", "--lcores", "0@0,1@0",
+                          "--vdev", f"net_vhost0,iface={socket}", "--vdev", "net_tap0,iface=dtap0",
+                          "--log-level=lib.vhost.config:3", "--", "--forward-mode=io", "--auto-start",
+                          "--stats-period=3600", "--total-num-mbufs=8192"],
+                         lambda: os.path.exists(socket) and os.path.exists("/sys/class/net/dtap0"))
+        tool("ip", "addr", "add", address, "dev", "dtap0")
+        tool("ip", "link", "set", "dtap0", "up")
+
+
+@pytest.mark.skipif(not shutil.which("dpdk-testpmd"), reason="dpdk-testpmd (dpdk-dev, librte-net-vhost23, librte-net-tap23, "
+                                                            "librte-mempool-ring23) is not installed")
+def test_a_network_of_another_process(tmp_path):
+    """Packets both ways, the driver off and on, and a back end that is killed: the next one carries packets again."""
+    socket = str(tmp_path / "net.sock")
+    daemon = PacketMover(socket, "192.168.77.1/24")
+    try:
+        with Terminal("--vhost-user", f"type=net,socket={socket},mac=52:54:00:00:00:77", initrd=TEST_INITRD,
+                      memory="512M") as vm:
+            vm.shell()
+            up = "ip addr add 192.168.77.2/24 dev eth0; ip link set eth0 up; ping -c 3 -W 30 192.168.77.1"
+            assert vm.ok("cat /sys/class/net/eth0/address") == "52:54:00:00:00:77"
+            vm.ok(up)
+            vm.ok("ping -c 3 -W 30 -s 1400 192.168.77.1")
+            vm.ok("d=$(basename $(readlink /sys/class/net/eth0/device)); cd /sys/bus/virtio/drivers/virtio_net;"
+                  "echo $d >unbind && echo $d >bind; cd; until [ -e /sys/class/net/eth0 ]; do :; done")
+            vm.ok(up)
+            daemon.kill()
+            vm.expect("the back end is gone: .*; waiting for one at")
+            os.unlink(socket)
+            daemon = PacketMover(socket, "192.168.77.1/24")
+            vm.expect("a back end is there again")
+            vm.ok("until ping -c 1 -W 5 192.168.77.1; do :; done >/dev/null")
             vm.send("poweroff\r")
             assert vm.end() == 0
     finally:

@@ -131,7 +131,7 @@ static inline void rig_offer(struct rig *r, unsigned queue, uint16_t head)
 	uint16_t *idx = rig_word(r, r->ring[queue].driver + 2);
 
 	*rig_word(r, r->ring[queue].driver + 4 + 2 * (*idx % RING_SIZE)) = head;
-	++*idx;
+	__atomic_store_n(idx, (uint16_t)(*idx + 1), __ATOMIC_RELEASE); /* somebody looks on */
 }
 
 /* The back end's: it is done. */
@@ -140,7 +140,7 @@ static inline void rig_finish(struct rig *r, unsigned queue, uint16_t head)
 	uint16_t *idx = rig_word(r, r->ring[queue].device + 2);
 
 	*rig_word(r, r->ring[queue].device + 4 + 8 * (*idx % RING_SIZE)) = head;
-	++*idx;
+	__atomic_store_n(idx, (uint16_t)(*idx + 1), __ATOMIC_RELEASE); /* somebody looks on */
 }
 
 static inline bool is_signalled(int fd)
