@@ -35,6 +35,17 @@ $(LAB)/bookworm-backports/modules.ok: $(LAB)/bookworm-backports/kernel.ok lab/bu
 	@BUILD=$(BUILD) lab/build-modules $(@D)/kernel bookworm-backports
 	@touch $@
 
+## make lab-iommufd  an outer machine in $(LAB)/iommufd whose kernel has iommufd, built from source (ten minutes)
+.PHONY: lab-iommufd
+lab-iommufd: $(LAB)/iommufd/vmlinux $(LAB)/iommufd/initramfs.cpio
+
+$(LAB)/iommufd/vmlinux: images/build-kernel images/guest-kernel.config lab/iommufd.config | $(BUILD)/deps-kernel.ok $(BUILD)/deps-lab.ok
+	@BUILD=$(BUILD) images/build-kernel $@ linux-source-6.12 lab/iommufd.config
+
+$(LAB)/iommufd/initramfs.cpio: $(LAB)/iommufd/vmlinux lab/mkouter lab/outer-init images/modules.sh
+	@echo '  INITRD  $@'
+	@lab/mkouter $<.modules $@
+
 ## make tour        one disk and one network card, given to a guest by every path there is (ten minutes, in the lab)
 .PHONY: tour
 tour: $(BUILD)/toyvmm $(BUILD)/vfio-user-nvme $(IMAGES)/vmlinux $(IMAGES)/test-initrd.img lab-next

@@ -159,10 +159,10 @@ void kvm_irq_line(const struct kvm *k, unsigned gsi, bool level)
 		return;
 }
 
-int kvm_vfio_group(const struct kvm *k, int *device, int group_fd, bool add)
+int kvm_vfio_file(const struct kvm *k, int *device, int file, bool add)
 {
 	struct kvm_create_device create = {.type = KVM_DEV_TYPE_VFIO};
-	int32_t fd = group_fd;
+	int32_t fd = file;
 	struct kvm_device_attr attr = {
 		.group = KVM_DEV_VFIO_GROUP,
 		.attr = add ? KVM_DEV_VFIO_GROUP_ADD : KVM_DEV_VFIO_GROUP_DEL,

@@ -88,7 +88,7 @@ struct machine {
 	struct virtio_slot *virtio;
 	unsigned n_virtio;
 	struct vfio_kernel *vfio;   /* NULL: no device of the host's */
-	int vfio_in_kvm;            /* kvm_vfio_group()'s */
+	int vfio_in_kvm;            /* kvm_vfio_file()'s */
 	struct passthru **passthru; /* n_passthrus of them */
 	unsigned n_passthrus;
 	struct virtio_dev *console; /* the one whose first port is this terminal, or NULL */

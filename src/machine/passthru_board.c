@@ -21,20 +21,20 @@ static int connect(struct machine *m, struct vfio_device *v, struct err *e)
 }
 
 /* What KVM does with it costs speed at most, so that a refusal is only told. */
-static void on_group(void *arg, int group_fd, bool comes)
+static void on_file(void *arg, int fd, bool comes)
 {
 	struct machine *m = arg;
-	int rc = kvm_vfio_group(&m->kvm, &m->vfio_in_kvm, group_fd, comes);
+	int rc = kvm_vfio_file(&m->kvm, &m->vfio_in_kvm, fd, comes);
 
 	if (rc < 0)
-		log_debug("vfio: KVM does not want to know of the group: %s", strerror(-rc));
+		log_debug("vfio: KVM does not want to know of it: %s", strerror(-rc));
 }
 
 static int create_vfio(struct machine *m, struct err *e)
 {
 	const struct vm_config *c = m->config;
 	struct kernel_host host = {
-		.ram = &m->ram, .loop = &m->loop, .root = "", .group = on_group, .arg = m};
+		.ram = &m->ram, .loop = &m->loop, .root = "", .file = on_file, .arg = m};
 	int rc;
 
 	if (c->n_vfios == 0)

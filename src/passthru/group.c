@@ -36,6 +36,11 @@ static int open_container(struct vfio_kernel *k, struct err *e)
 	return 0;
 }
 
+static int in_use(const struct kernel_place *at, struct err *e)
+{
+	return err_set(e, EBUSY, "it is in use: another program has IOMMU group %d", at->group);
+}
+
 /* Whose drivers keep the group from being given away: those are to be told. */
 static int not_viable(const struct vfio_kernel *k, const struct kernel_place *at, struct err *e)
 {
@@ -52,10 +57,12 @@ static int not_viable(const struct vfio_kernel *k, const struct kernel_place *at
 			continue;
 		snprintf(who + n, sizeof(who) - n, "%s%s (%s)", n ? ", " : "", d.bdf, d.driver);
 	}
+	if (!who[0])
+		return in_use(at, e);
 	return err_set(e, EPERM,
 		       "it shares IOMMU group %d with devices that the host uses: %s; give those "
 		       "up as well, with 'sudo toyvmm vfio bind'",
-		       at->group, who[0] ? who : "see 'toyvmm vfio list'");
+		       at->group, who);
 }
 
 static int open_error(const struct kernel_place *at, struct err *e)
@@ -68,8 +75,7 @@ static int open_error(const struct kernel_place *at, struct err *e)
 			       "gives it to you",
 			       at->group, at->group);
 	case EBUSY:
-		return err_set(e, EBUSY, "it is in use: another program has IOMMU group %d",
-			       at->group);
+		return in_use(at, e);
 	case ENOENT:
 		return err_set(e, ENOENT,
 			       "/dev/vfio/%d is not there: no device of IOMMU group %d is bound to "
@@ -95,8 +101,7 @@ static int open_group(struct vfio_kernel *k, const struct kernel_place *at, stru
 	else if (!(status.flags & VFIO_GROUP_FLAGS_VIABLE))
 		rc = not_viable(k, at, e);
 	else if (status.flags & VFIO_GROUP_FLAGS_CONTAINER_SET)
-		rc = err_set(e, EBUSY, "it is in use: another program has IOMMU group %d",
-			     at->group);
+		rc = in_use(at, e);
 	else if (k->call->ioctl(fd, VFIO_GROUP_SET_CONTAINER, &k->container) < 0)
 		rc = err_sys(e, "%s: VFIO_GROUP_SET_CONTAINER", path);
 	if (rc < 0)
@@ -104,13 +109,13 @@ static int open_group(struct vfio_kernel *k, const struct kernel_place *at, stru
 	return rc < 0 ? rc : fd;
 }
 
-static int map_error(const struct vfio_kernel *k, struct err *e)
+int kernel_map_error(const struct vfio_kernel *k, const char *call, struct err *e)
 {
 	uint64_t need = gmem_size(k->host.ram) / MIB;
 	struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
 
 	if (errno != ENOMEM)
-		return err_sys(e, "VFIO_IOMMU_MAP_DMA of the guest's memory");
+		return err_sys(e, "%s of the guest's memory", call);
 	getrlimit(RLIMIT_MEMLOCK, &limit);
 	if (limit.rlim_cur == RLIM_INFINITY)
 		return err_set(e, ENOMEM,
@@ -149,7 +154,7 @@ static int map_ram(struct vfio_kernel *k, struct err *e)
 			.size = ram->region[i].len,
 		};
 		if (k->call->ioctl(k->container, VFIO_IOMMU_MAP_DMA, &map) < 0)
-			return map_error(k, e);
+			return kernel_map_error(k, "VFIO_IOMMU_MAP_DMA", e);
 	}
 	k->mapped = true;
 	return 0;
@@ -157,8 +162,8 @@ static int map_ram(struct vfio_kernel *k, struct err *e)
 
 static void leave(struct vfio_kernel *k, int fd)
 {
-	if (k->host.group)
-		k->host.group(k->host.arg, fd, false);
+	if (k->host.file)
+		k->host.file(k->host.arg, fd, false);
 	k->call->ioctl(fd, VFIO_GROUP_UNSET_CONTAINER, NULL);
 	k->call->close(fd);
 }
@@ -178,8 +183,8 @@ int kernel_join_group(struct vfio_kernel *k, const struct kernel_place *at, stru
 	fd = open_group(k, at, e);
 	if (fd < 0)
 		return fd;
-	if (k->host.group)
-		k->host.group(k->host.arg, fd, true);
+	if (k->host.file)
+		k->host.file(k->host.arg, fd, true);
 	if ((rc = map_ram(k, e)) < 0) {
 		leave(k, fd);
 		return rc;
@@ -197,5 +202,7 @@ void vfio_kernel_destroy(struct vfio_kernel *k)
 		leave(k, k->group[--k->n_groups].fd);
 	if (k->container >= 0)
 		k->call->close(k->container);
+	if (k->iommu >= 0)
+		k->call->close(k->iommu);
 	free(k);
 }

@@ -241,6 +241,24 @@ void host_read_group(struct host_group *g, const char *root, int group)
 	qsort(g->member, g->n, HOST_BDF_LEN, (int (*)(const void *, const void *))strcmp);
 }
 
+bool host_cdev(char path[HOST_CDEV_LEN], const char *dir)
+{
+	char name[PATH_MAX];
+	const struct dirent *entry;
+	bool found = false;
+	DIR *d;
+
+	snprintf(name, sizeof(name), "%s/vfio-dev", dir);
+	d = opendir(name);
+	while (d && !found && (entry = readdir(d))) {
+		found = strncmp(entry->d_name, "vfio", 4) == 0;
+		snprintf(path, HOST_CDEV_LEN, "/dev/vfio/devices/%.40s", entry->d_name);
+	}
+	if (d)
+		closedir(d);
+	return found;
+}
+
 /* drivers/vfio/vfio.c and vfio_main.c in Linux: those that do no DMA of their own. */
 bool host_driver_is_harmless(const char *driver)
 {

@@ -13,6 +13,7 @@
 #define HOST_BARS        7  /* six, and the expansion ROM */
 #define HOST_BDF_LEN     13 /* "0000:03:00.0" and a NUL */
 #define HOST_MAX_MEMBERS 32
+#define HOST_CDEV_LEN    64
 
 struct host_bar {
 	uint64_t size; /* bytes; 0: none */
@@ -49,6 +50,12 @@ int host_read(struct host_device *d, const char *root, const char *bdf, struct e
 int host_read_all(struct host_device **list, unsigned *n, const char *root, struct err *e);
 /* The group's devices; none when group is negative. */
 void host_read_group(struct host_group *g, const char *root, int group);
+
+/*
+ * The device's own file, "/dev/vfio/devices/vfio0", which VFIO makes where the host has iommufd; `dir` is the device's directory
+ * in sysfs. False: there is none.
+ */
+bool host_cdev(char path[HOST_CDEV_LEN], const char *dir);
 
 /* A driver that leaves the device to vfio: vfio-pci and its like, or pci-stub; none does no harm either. */
 bool host_driver_is_harmless(const char *driver);

@@ -45,7 +45,7 @@ int vfio_kernel_create(struct vfio_kernel **out, const struct kernel_host *host,
 		return err_set(e, ENOMEM, "out of memory");
 	k->host = *host;
 	k->call = host->call ? host->call : &host_calls;
-	k->container = -1;
+	k->container = k->iommu = -1;
 	*out = k;
 	return 0;
 }
@@ -136,7 +136,9 @@ static void close_device(struct kernel_device *d)
 {
 	pthread_rwlock_wrlock(&d->lock);
 	kernel_unmap_regions(d);
-	if (d->fd >= 0)
+	if (d->fd >= 0 && d->by_iommufd)
+		iommufd_close_device(d->owner, d->fd);
+	else if (d->fd >= 0)
 		d->owner->call->close(d->fd);
 	d->fd = -1;
 	pthread_rwlock_unlock(&d->lock);
@@ -287,6 +289,7 @@ static int find_in_sysfs(struct kernel_place *at, const char *path, struct err *
 	if (!realpath(path, real))
 		return err_sys(e, "%.200s", path);
 	snprintf(at->name, sizeof(at->name), "%.255s", strrchr(real, '/') + 1);
+	snprintf(at->dir, sizeof(at->dir), "%s", real);
 	snprintf(group, sizeof(group), "%s/iommu_group", real);
 	n = readlink(group, target, sizeof(target) - 1);
 	target[MAX(n, 0)] = '\0';
@@ -319,9 +322,27 @@ static int find_device(const struct vfio_kernel *k, struct kernel_place *at, con
 	    (rc = check_driver(&h, e)) < 0)
 		return rc;
 	snprintf(at->name, sizeof(at->name), "%s", bdf);
+	snprintf(at->dir, sizeof(at->dir), "%s/sys/bus/pci/devices/%s", k->host.root, bdf);
 	at->group = h.group;
 	at->pci = true;
 	return 0;
+}
+
+/* The fd of the device, which does DMA to guest RAM from now on if it is told to. */
+static int open_device(struct kernel_device *d, const struct kernel_place *at, struct err *e)
+{
+	struct vfio_kernel *k = d->owner;
+	int group, rc = iommufd_open_device(k, at, e);
+
+	d->fd = rc;
+	d->by_iommufd = rc >= 0;
+	if (rc != -ENOENT)
+		return MIN(rc, 0);
+	group = kernel_join_group(k, at, e);
+	if (group < 0)
+		return group;
+	d->fd = k->call->ioctl(group, VFIO_GROUP_GET_DEVICE_FD, (void *)at->name);
+	return d->fd < 0 ? err_sys(e, "VFIO_GROUP_GET_DEVICE_FD") : 0;
 }
 
 int vfio_kernel_open(struct vfio_device **out, struct vfio_kernel *k, const char *name,
@@ -329,27 +350,21 @@ int vfio_kernel_open(struct vfio_device **out, struct vfio_kernel *k, const char
 {
 	struct kernel_place at = {0};
 	struct kernel_device *d;
-	int rc, group;
+	int rc;
 
 	if ((rc = find_device(k, &at, name, e)) < 0)
 		return rc;
-	group = kernel_join_group(k, &at, e);
-	if (group < 0)
-		return group;
 	d = calloc(1, sizeof(*d));
 	if (!d)
 		return err_set(e, ENOMEM, "out of memory");
 	d->base.ops = &kernel_ops;
 	d->owner = k;
-	d->request.fd = d->error.fd = -1;
+	d->fd = d->request.fd = d->error.fd = -1;
 	pthread_rwlock_init(&d->lock, NULL);
 	d->base.name = strdup(at.name);
-	d->fd = k->call->ioctl(group, VFIO_GROUP_GET_DEVICE_FD, at.name);
-	if (d->fd < 0)
-		rc = err_sys(e, "VFIO_GROUP_GET_DEVICE_FD");
-	else if (!d->base.name)
+	if (!d->base.name)
 		rc = err_set(e, ENOMEM, "out of memory");
-	else
+	else if ((rc = open_device(d, &at, e)) == 0)
 		rc = read_device(d, e);
 	if (rc < 0) {
 		destroy(&d->base);

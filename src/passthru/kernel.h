@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Devices that the host's kernel hands out: VFIO with groups and a type 1 container (linux/vfio.h, Linux
- * Documentation/driver-api/vfio.rst). Real PCI devices, bound to vfio-pci, and mediated ones.
+ * Devices that the host's kernel hands out: VFIO with groups and a type 1 container, or with iommufd where the host has it
+ * (linux/vfio.h, Linux Documentation/driver-api/vfio.rst). Real PCI devices, bound to vfio-pci, and mediated ones.
  *
- * One struct vfio_kernel a machine: one container, hence one DMA map for all its devices. When the first device is
+ * One struct vfio_kernel a machine: one container or iommufd, hence one DMA map for all its devices. When the first device is
  * opened, each region of guest RAM is mapped there at its guest-physical address, and nothing else ever is; the kernel
- * pins that memory. It is unmapped when the container is closed.
+ * pins that memory. It is unmapped when that is closed.
  */
 #pragma once
 
@@ -34,8 +34,8 @@ struct kernel_host {
 	struct loop *loop;               /* the host's requests and the device's errors come here */
 	const struct kernel_calls *call; /* NULL: the host's */
 	const char *root;                /* in front of sysfs paths; "" but in tests */
-	/* Optional: a group has come (KVM wants to know of them), or goes. */
-	void (*group)(void *arg, int group_fd, bool comes);
+	/* Optional: the file of a group or of a device has come (KVM wants to know of them), or goes. */
+	void (*file)(void *arg, int fd, bool comes);
 	void *arg;
 };
 

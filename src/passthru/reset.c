@@ -2,11 +2,12 @@
 /*
  * Resets of a device of the kernel's: its own (a function level reset, or what else concerns it alone), or, where it has none,
  * a hot reset of its bus or slot. That one hits all devices there, so the kernel wants proof that they are ours: the
- * groups of all of them.
+ * groups of all of them. Of devices that were opened by iommufd it knows that itself.
  */
 #include <errno.h>
 #include <stdlib.h>
 
+#include "passthru/iommufd_uapi.h"
 #include "passthru/kernel_impl.h"
 
 #define DEPENDENT_MAX 256 /* functions of one bus */
@@ -30,6 +31,16 @@ static bool add_group(struct vfio_pci_hot_reset *reset, int fd)
 	return fd >= 0;
 }
 
+/* Those of all devices that the reset would hit. -ENOTTY: one is not ours. */
+static int add_groups(struct vfio_pci_hot_reset *reset, const struct vfio_kernel *k,
+		      const struct vfio_pci_hot_reset_info *info)
+{
+	for (unsigned i = 0; i < MIN(info->count, DEPENDENT_MAX); i++)
+		if (!add_group(reset, group_fd(k, info->devices[i].group_id)))
+			return -ENOTTY;
+	return 0;
+}
+
 static int hot_reset(struct kernel_device *d)
 {
 	const struct kernel_calls *call = d->owner->call;
@@ -49,9 +60,10 @@ static int hot_reset(struct kernel_device *d)
 		rc = -ENOTTY;
 		goto out;
 	}
-	for (unsigned i = 0; i < MIN(info->count, DEPENDENT_MAX); i++)
-		if (!add_group(reset, group_fd(d->owner, info->devices[i].group_id)))
-			rc = -ENOTTY;
+	if (info->flags & IOMMUFD_HOT_RESET_DEV_ID)
+		rc = info->flags & IOMMUFD_HOT_RESET_DEV_ID_OWNED ? 0 : -ENOTTY;
+	else
+		rc = add_groups(reset, d->owner, info);
 	reset->argsz = (uint32_t)(sizeof(*reset) + reset->count * sizeof(reset->group_fds[0]));
 	if (rc == 0 && call->ioctl(d->fd, VFIO_DEVICE_PCI_HOT_RESET, reset) < 0)
 		rc = -errno;

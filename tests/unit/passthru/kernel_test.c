@@ -8,12 +8,13 @@
 #include "sysfs.h"
 
 #include "event/loop.h"
+#include "passthru/iommufd_uapi.h"
 #include "passthru/kernel.h"
 
 #define A "0000:00:10.0"
 #define B "0000:00:11.0"
 
-enum { CONTAINER = 1000, GROUP = 1100, DEVICE = 1200 };
+enum { CONTAINER = 1000, IOMMU = 1001, GROUP = 1100, DEVICE = 1200, CDEV = 1300 };
 
 static struct {
 	struct sysfs sys;
@@ -21,9 +22,9 @@ static struct {
 	struct loop loop;
 	struct vfio_kernel *k;
 	struct err e;
-	int groups; /* told to the machine */
+	int files; /* told to the machine */
 	/* What the host says. */
-	int open_group, open_container, map, set_iommu, get_device;
+	int open_iommu, bind, open_group, open_container, map, set_iommu, get_device;
 	bool not_viable, no_reset, dependents_foreign;
 	uint32_t region_flags;
 	uint64_t region_size, hole; /* pages of a sparse region */
@@ -32,6 +33,7 @@ static struct {
 	int open, mmaps;
 	unsigned n_maps, resets, hot_resets;
 	struct vfio_iommu_type1_dma_map dma[4];
+	unsigned attached;
 	int request_fd;
 	unsigned set_count;
 	int32_t set_fd[4];
@@ -46,6 +48,16 @@ static int refuse(int error)
 static int call_open(const char *path, int flags)
 {
 	CHECK_EQ(O_RDWR | O_CLOEXEC, flags);
+	if (strcmp(path, "/dev/iommu") == 0) {
+		if (h.open_iommu)
+			return refuse(h.open_iommu);
+		h.open++;
+		return IOMMU;
+	}
+	if (strncmp(path, "/dev/vfio/devices/vfio", 22) == 0) {
+		h.open++;
+		return CDEV + atoi(path + 22);
+	}
 	if (strcmp(path, "/dev/vfio/vfio") == 0) {
 		if (h.open_container)
 			return refuse(h.open_container);
@@ -117,6 +129,10 @@ static int set_irqs(struct vfio_irq_set *s)
 
 static int dependents(struct vfio_pci_hot_reset_info *i)
 {
+	if (h.attached) {
+		i->flags = IOMMUFD_HOT_RESET_DEV_ID;
+		i->flags |= h.dependents_foreign ? 0 : IOMMUFD_HOT_RESET_DEV_ID_OWNED;
+	}
 	i->count = 2;
 	i->devices[0].group_id = 3;
 	i->devices[1].group_id = h.dependents_foreign ? 9 : 3;
@@ -165,9 +181,53 @@ static int group_ioctl(unsigned long request, void *arg)
 	}
 }
 
+/* ---- the same by iommufd ---- */
+
+static int iommu_ioctl(unsigned long request, void *arg)
+{
+	struct iommufd_ioas_alloc *alloc = arg;
+	struct iommufd_ioas_map *map = arg;
+
+	switch (request) {
+	case IOMMUFD_IOAS_ALLOC:
+		CHECK_EQ(12, alloc->size);
+		alloc->out_ioas_id = 5;
+		return 0;
+	case IOMMUFD_IOAS_MAP:
+		if (h.map)
+			return refuse(h.map);
+		CHECK(map->size == 40 && map->ioas_id == 5 && map->flags == 7 && h.n_maps < 4);
+		CHECK(h.attached > 0);
+		h.dma[h.n_maps].iova = map->iova;
+		h.dma[h.n_maps].vaddr = map->user_va;
+		h.dma[h.n_maps++].size = map->length;
+		return 0;
+	default:
+		return refuse(ENOTTY);
+	}
+}
+
+static int bind_device(const struct iommufd_bind *b)
+{
+	CHECK(b->argsz == 16 && b->flags == 0 && b->iommufd == IOMMU);
+	CHECK(h.files > 0); /* KVM knows */
+	return h.bind ? refuse(h.bind) : 0;
+}
+
+static int attach_device(const struct iommufd_attach *a)
+{
+	CHECK(a->argsz == 12 && a->flags == 0 && a->pt_id == 5);
+	h.attached++;
+	return 0;
+}
+
 static int device_ioctl(unsigned long request, void *arg)
 {
 	switch (request) {
+	case IOMMUFD_DEVICE_BIND:
+		return bind_device(arg);
+	case IOMMUFD_DEVICE_ATTACH:
+		return attach_device(arg);
 	case VFIO_DEVICE_GET_INFO:
 		((struct vfio_device_info *)arg)->flags =
 			VFIO_DEVICE_FLAGS_PCI | (h.no_reset ? 0 : VFIO_DEVICE_FLAGS_RESET);
@@ -178,7 +238,8 @@ static int device_ioctl(unsigned long request, void *arg)
 	case VFIO_DEVICE_GET_PCI_HOT_RESET_INFO:
 		return dependents(arg);
 	case VFIO_DEVICE_PCI_HOT_RESET:
-		CHECK_EQ(1, ((struct vfio_pci_hot_reset *)arg)->count); /* a group once */
+		/* A group once; none where the kernel knows itself whose they are. */
+		CHECK_EQ(h.attached ? 0 : 1, ((struct vfio_pci_hot_reset *)arg)->count);
 		h.hot_resets++;
 		return 0;
 	case VFIO_DEVICE_GET_REGION_INFO:
@@ -197,12 +258,14 @@ static int call_ioctl(int fd, unsigned long request, void *arg)
 {
 	if (fd >= DEVICE)
 		return device_ioctl(request, arg);
-	return fd >= GROUP ? group_ioctl(request, arg) : container_ioctl(request, arg);
+	if (fd >= GROUP)
+		return group_ioctl(request, arg);
+	return fd == IOMMU ? iommu_ioctl(request, arg) : container_ioctl(request, arg);
 }
 
 static ssize_t call_pread(int fd, void *data, size_t len, off_t off)
 {
-	CHECK_EQ(DEVICE, fd);
+	CHECK(fd >= DEVICE);
 	memset(data, (int)(off & 0xff), len);
 	return (ssize_t)len;
 }
@@ -210,14 +273,14 @@ static ssize_t call_pread(int fd, void *data, size_t len, off_t off)
 static ssize_t call_pwrite(int fd, const void *data, size_t len, off_t off)
 {
 	(void)data;
-	CHECK_EQ(DEVICE, fd);
+	CHECK(fd >= DEVICE);
 	return off & 1 ? refuse(EIO) : (ssize_t)len;
 }
 
 static void *call_mmap(void *at, size_t len, int prot, int flags, int fd, off_t off)
 {
 	(void)at;
-	CHECK(fd == DEVICE && flags == MAP_SHARED && prot == (PROT_READ | PROT_WRITE));
+	CHECK(fd >= DEVICE && flags == MAP_SHARED && prot == (PROT_READ | PROT_WRITE));
 	CHECK_EQ(0, off % 4096);
 	h.mmaps++;
 	return mmap(NULL, len, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -232,11 +295,11 @@ static int call_munmap(void *at, size_t len)
 static const struct kernel_calls calls = {call_open,   call_close, call_ioctl, call_pread,
 					  call_pwrite, call_mmap,  call_munmap};
 
-static void on_group(void *arg, int fd, bool comes)
+static void on_file(void *arg, int fd, bool comes)
 {
 	(void)arg;
-	CHECK(fd >= GROUP && fd < DEVICE);
-	h.groups += comes ? 1 : -1;
+	CHECK(fd >= GROUP && (fd < DEVICE || fd >= CDEV));
+	h.files += comes ? 1 : -1;
 }
 
 static void init(void)
@@ -259,7 +322,7 @@ static void init(void)
 				    .loop = &h.loop,
 				    .call = &calls,
 				    .root = h.sys.root,
-				    .group = on_group};
+				    .file = on_file};
 	CHECK_EQ(0, vfio_kernel_create(&h.k, &host, &h.e));
 }
 
@@ -269,7 +332,7 @@ static void fini(void)
 	vfio_kernel_destroy(h.k);
 	CHECK_EQ(0, h.open);
 	CHECK_EQ(0, h.mmaps);
-	CHECK_EQ(0, h.groups);
+	CHECK_EQ(0, h.files);
 	loop_fini(&h.loop);
 	gmem_destroy(&h.ram);
 	sysfs_fini(&h.sys);
@@ -302,7 +365,7 @@ TEST(ram_and_nothing_else_is_mapped_once_for_all_devices)
 	CHECK_EQ(1, h.n_maps);
 	CHECK(h.dma[0].iova == 0 && h.dma[0].size == 16 * MIB &&
 	      h.dma[0].vaddr == (uint64_t)(uintptr_t)h.ram.region[0].host);
-	CHECK_EQ(1, h.groups);
+	CHECK_EQ(1, h.files);
 	vfio_destroy(b);
 	vfio_destroy(a);
 	CHECK_EQ(4, h.resets); /* each at its start and its end */
@@ -491,5 +554,77 @@ TEST(host_without_an_iommu_says_so)
 	CHECK_HAS(h.e.text, "intel_iommu=on");
 	CHECK_EQ(-ENODEV, vfio_kernel_open(&v, h.k, "0000:00:1f.7", &h.e));
 	CHECK_EQ(-EINVAL, vfio_kernel_open(&v, h.k, "eth0", &h.e));
+	fini();
+}
+
+/* ---- with iommufd ---- */
+
+static void init_iommufd(void)
+{
+	init();
+	sysfs_set(&h.sys, A, "vfio-dev/vfio0/dev", "239:0\n");
+	sysfs_set(&h.sys, B, "vfio-dev/vfio7/dev", "239:7\n");
+}
+
+TEST(host_with_iommufd_gives_devices_by_their_own_files)
+{
+	struct vfio_device *a, *b;
+
+	init_iommufd();
+	a = opened(A);
+	b = opened(B);
+	CHECK(h.open == 3 && h.files == 2 &&
+	      h.attached == 2); /* the iommufd, and no group or container */
+	CHECK_EQ(1, h.n_maps);
+	CHECK(h.dma[0].iova == 0 && h.dma[0].size == 16 * MIB &&
+	      h.dma[0].vaddr == (uint64_t)(uintptr_t)h.ram.region[0].host);
+	vfio_destroy(b);
+	vfio_destroy(a);
+	CHECK_EQ(1, h.open);
+	CHECK_EQ(4, h.resets);
+	fini();
+}
+
+TEST(hot_reset_by_iommufd_is_done_when_the_kernel_says_that_all_is_ours)
+{
+	init_iommufd();
+	h.no_reset = true;
+	vfio_destroy(opened(A));
+	CHECK_EQ(2, h.hot_resets);
+	h.dependents_foreign = true;
+	vfio_destroy(opened(A));
+	CHECK_EQ(2, h.hot_resets);
+	fini();
+}
+
+TEST(who_may_not_use_iommufd_uses_the_group)
+{
+	init_iommufd();
+	h.open_iommu = EACCES;
+	vfio_destroy(opened(A));
+	CHECK(h.attached == 0 && h.n_maps == 1 && h.open == 2);
+	/* And goes on with it: memory is not pinned twice. */
+	h.open_iommu = 0;
+	vfio_destroy(opened(B));
+	CHECK(h.attached == 0 && h.n_maps == 1);
+	fini();
+}
+
+TEST(device_that_cannot_be_bound_is_tried_by_its_group_which_says_why)
+{
+	init_iommufd();
+	h.bind = EPERM;
+	h.not_viable = true;
+	refused(EBUSY, "another program has IOMMU group 3");
+	CHECK_EQ(0, h.files);
+	fini();
+}
+
+TEST(memory_that_iommufd_cannot_pin_is_told_with_the_mend)
+{
+	init_iommufd();
+	h.map = ENOMEM;
+	refused(ENOMEM, "MiB");
+	CHECK_EQ(0, h.files);
 	fini();
 }
