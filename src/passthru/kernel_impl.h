@@ -25,7 +25,7 @@ struct vfio_kernel {
 	struct kernel_group group[KERNEL_MAX_GROUPS];
 	unsigned n_groups;
 	/* Instead of container and groups, where the host has it (iommufd.c). */
-	int iommu; /* /dev/iommu; -1: not opened */
+	int iommu;     /* /dev/iommu; -1: not opened */
 	uint32_t ioas; /* the address space; 0: none yet */
 	bool iommu_mapped;
 };
