@@ -9,6 +9,14 @@
 # shellcheck disable=SC2034 # for who sources this
 lab_device_names="nvme nvme2 e1000e edu testdev virtio-net virtio-blk shared"
 
+# lab_rom FILE: an expansion ROM of 64 KiB (PCI Firmware Specification, 5.1): its header, the data structure that ends the list of
+# images, and words. Its checksum is wrong, so that no firmware runs it.
+lab_rom() {
+  { printf '\x55\xaa' && printf '\0%.0s' {1..22} && printf '\x1c\0\0\0PCIR' && printf '\0\0\0\0\0\0\x18\0\0\0\0\0'
+    printf '\x80\0\0\0\0\x80\0\0an expansion ROM of the lab'; } >"$1"
+  truncate -s 64K "$1"
+}
+
 # lab_device NAME DIRECTORY: prints QEMU's arguments, one a line. A disk is an empty sparse file in DIRECTORY.
 lab_device() {
   local name=$1 file=$2/$1.img through_iommu=disable-legacy=on,iommu_platform=on,ats=on,romfile=
@@ -21,7 +29,10 @@ lab_device() {
   case $name in
     nvme) printf '%s\n' -device "nvme,addr=10,drive=$name,serial=$name" ;;
     nvme2) printf '%s\n' -device "nvme,addr=11,drive=$name,serial=$name" ;;
-    e1000e) printf '%s\n' -netdev "hubport,id=$name,hubid=0" -device "e1000e,addr=12,netdev=$name,romfile=" ;;
+    e1000e)
+      lab_rom "$2/$name.rom"
+      printf '%s\n' -netdev "hubport,id=$name,hubid=0" -device "e1000e,addr=12,netdev=$name,romfile=$2/$name.rom"
+      ;;
     edu) printf '%s\n' -device edu,addr=13 ;;
     testdev) printf '%s\n' -device pci-testdev,addr=14,membar=64K ;;
     virtio-net)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * BARs: the device's regions. Pages that can be mapped are the guest's without an exit, but for those that hold the
- * MSI-X table or the pending bits: these are served here. What cannot be mapped (ports, regions smaller than a page, what
- * the device's owner does not offer) goes through the device's functions, access by access.
+ * MSI-X table or the pending bits: these are served here. What cannot be mapped (ports, regions smaller than a page, the
+ * expansion ROM, what the device's owner does not offer) goes through the device's functions, access by access.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -43,7 +43,7 @@ static void bar_write(void *dev, uint64_t off, const void *data, unsigned len)
 	if (in_span(&p->table, b->index, off, len)) {
 		msix_table_write(p->msix, off - p->table.off, data, len);
 		passthru_update_vector(p, (unsigned)((off - p->table.off) / MSIX_ENTRY_LEN));
-	} else if (!in_span(&p->pba, b->index, off, len)) {
+	} else if (!in_span(&p->pba, b->index, off, len) && b->index != PCI_ROM_BAR) {
 		p->v->ops->write(p->v, region_index(b), off, data, len);
 	}
 }
@@ -137,7 +137,8 @@ static uint64_t bar_size(uint64_t region, bool io)
 static int init_bar(struct passthru *p, unsigned i, struct err *e)
 {
 	uint64_t size = p->v->region[VFIO_PCI_BAR0_REGION_INDEX + i].size;
-	uint32_t reg = pci_get32(&p->dev, PCI_BASE_ADDRESS_0 + 4 * i);
+	/* The ROM's register has an address only. */
+	uint32_t reg = i == PCI_ROM_BAR ? 0 : pci_get32(&p->dev, PCI_BASE_ADDRESS_0 + 4 * i);
 	bool io = reg & PCI_BASE_ADDRESS_SPACE_IO;
 	struct pci_bar *bar = &p->dev.bar[i];
 	int rc;
@@ -145,7 +146,7 @@ static int init_bar(struct passthru *p, unsigned i, struct err *e)
 	p->bar[i] = (struct passthru_bar){.front = p, .index = i};
 	*bar = (struct pci_bar){
 		.name = p->v->name,
-		.size = bar_size(size, io),
+		.size = i == PCI_ROM_BAR ? MAX(bar_size(size, false), 2 * KIB) : bar_size(size, io),
 		.io = io,
 		.is_64 = !io &&
 			 (reg & PCI_BASE_ADDRESS_MEM_TYPE_MASK) == PCI_BASE_ADDRESS_MEM_TYPE_64,
@@ -163,7 +164,7 @@ int passthru_bars_init(struct passthru *p, struct err *e)
 {
 	int rc = 0;
 
-	for (unsigned i = 0; i < PCI_BARS && rc == 0; i++)
+	for (unsigned i = 0; i < PCI_REGIONS && rc == 0; i++)
 		if (p->v->region[VFIO_PCI_BAR0_REGION_INDEX + i].size)
 			rc = init_bar(p, i, e);
 	/* Their addresses are the host's; ours follow in pci_add(). */
@@ -173,7 +174,7 @@ int passthru_bars_init(struct passthru *p, struct err *e)
 
 void passthru_bars_fini(struct passthru *p)
 {
-	for (unsigned i = 0; i < PCI_BARS; i++) {
+	for (unsigned i = 0; i < PCI_REGIONS; i++) {
 		free(p->bar[i].memory);
 		free(p->bar[i].doorbell);
 	}

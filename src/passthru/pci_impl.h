@@ -57,7 +57,7 @@ struct passthru {
 	bool through[CONFIG_LEN];            /* this byte is the device's */
 	uint8_t ext[CONFIG_LEN - EXT_START]; /* those of the extended part that are not */
 
-	struct passthru_bar bar[PCI_BARS];
+	struct passthru_bar bar[PCI_REGIONS];
 
 	/* Interrupts. */
 	pthread_mutex_t lock;

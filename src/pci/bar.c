@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Base address registers (PCI 3.0, 6.2.5.1). The address bits below a BAR's size are not writable, so a
- * guest that writes all ones reads back the size: nothing here has to know that it is being asked.
+ * guest that writes all ones reads back the size: nothing here has to know that it is being asked. The expansion ROM's
+ * register (6.2.5.2) is one more of 32 bits, with a bit of its own that switches it on.
  */
 #include <errno.h>
 
@@ -12,7 +13,7 @@
 
 static unsigned reg(unsigned i)
 {
-	return PCI_BASE_ADDRESS_0 + 4 * i;
+	return i == PCI_ROM_BAR ? PCI_ROM_ADDRESS : PCI_BASE_ADDRESS_0 + 4 * i;
 }
 
 static uint32_t flags(const struct pci_bar *bar)
@@ -38,6 +39,8 @@ static bool wanted(const struct pci_bus *b, const struct pci_dev *d, unsigned i,
 	if (!bar->size || !(pci_get16(d, PCI_COMMAND) & decode))
 		return false;
 	*at = pci_get32(d, reg(i));
+	if (i == PCI_ROM_BAR && !(*at & PCI_ROM_ADDRESS_ENABLE))
+		return false;
 	if (bar->is_64)
 		*at |= (uint64_t)pci_get32(d, reg(i + 1)) << 32;
 	*at &= ~(bar->size - 1);
@@ -89,7 +92,7 @@ static void for_each_bar(struct pci_bus *b,
 			 void (*fn)(struct pci_bus *b, struct pci_dev *d, unsigned i))
 {
 	for (unsigned slot = 0; slot < PCI_SLOTS; slot++)
-		for (unsigned i = 0; b->slot[slot] && i < PCI_BARS; i++)
+		for (unsigned i = 0; b->slot[slot] && i < PCI_REGIONS; i++)
 			fn(b, b->slot[slot], i);
 }
 
@@ -102,7 +105,7 @@ void pci_update_bars(struct pci_bus *b)
 
 void pci_unmap_bars(struct pci_dev *d)
 {
-	for (unsigned i = 0; i < PCI_BARS; i++) {
+	for (unsigned i = 0; i < PCI_REGIONS; i++) {
 		if (d->bar[i].mapped)
 			bus_remove(space(d->bus, &d->bar[i]), d->bar[i].at);
 		d->bar[i].mapped = false;
@@ -114,14 +117,15 @@ void pci_unmap_bars(struct pci_dev *d)
 static int check(const struct pci_dev *d, unsigned i, struct err *e)
 {
 	const struct pci_bar *bar = &d->bar[i];
-	uint64_t least = bar->io ? 4 : 16;
+	bool rom = i == PCI_ROM_BAR;
+	uint64_t least = rom ? 2 * KIB : bar->io ? 4 : 16;
 	uint64_t most = bar->io ? 256 : bar->is_64 ? 1ULL << 63 : 1ULL << 31;
 
 	if (bar->size & (bar->size - 1) || bar->size < least || bar->size > most)
 		return err_set(e, EINVAL, "PCI: BAR %u of %s has an impossible size of %#llx", i,
 			       d->name, (unsigned long long)bar->size);
-	if (bar->io && (bar->is_64 || bar->prefetchable))
-		return err_set(e, EINVAL, "PCI: BAR %u of %s is both I/O and memory", i, d->name);
+	if ((bar->io && (bar->is_64 || bar->prefetchable)) || (rom && (bar->io || bar->is_64)))
+		return err_set(e, EINVAL, "PCI: BAR %u of %s cannot be of two kinds", i, d->name);
 	if (bar->is_64 && (i + 1 == PCI_BARS || d->bar[i + 1].size))
 		return err_set(e, EINVAL, "PCI: BAR %u of %s has no register for its upper half", i,
 			       d->name);
@@ -168,6 +172,8 @@ static void fill_registers(struct pci_dev *d, unsigned i, uint64_t at)
 	pci_put32(d, reg(i), (uint32_t)at | flags(bar));
 	for (unsigned byte = 0; byte < (bar->is_64 ? 8 : 4); byte++)
 		d->writable[reg(i) + byte] = (uint8_t)(mask >> (8 * byte));
+	if (i == PCI_ROM_BAR)
+		d->writable[reg(i)] |= PCI_ROM_ADDRESS_ENABLE;
 	if (bar->is_64)
 		pci_put32(d, reg(i + 1), (uint32_t)(at >> 32));
 	d->writable[PCI_COMMAND] |= bar->io ? PCI_COMMAND_IO : PCI_COMMAND_MEMORY;
@@ -175,10 +181,10 @@ static void fill_registers(struct pci_dev *d, unsigned i, uint64_t at)
 
 int pci_place_bars(struct pci_bus *b, struct pci_dev *d, struct err *e)
 {
-	uint64_t next32 = b->next32, next64 = b->next64, next_io = b->next_io, at[PCI_BARS];
+	uint64_t next32 = b->next32, next64 = b->next64, next_io = b->next_io, at[PCI_REGIONS];
 	int rc = 0;
 
-	for (unsigned i = 0; i < PCI_BARS && rc == 0; i++) {
+	for (unsigned i = 0; i < PCI_REGIONS && rc == 0; i++) {
 		if (!d->bar[i].size)
 			continue;
 		rc = check(d, i, e);
@@ -190,7 +196,7 @@ int pci_place_bars(struct pci_bus *b, struct pci_dev *d, struct err *e)
 		b->next32 = next32, b->next64 = next64, b->next_io = next_io;
 		return rc;
 	}
-	for (unsigned i = 0; i < PCI_BARS; i++)
+	for (unsigned i = 0; i < PCI_REGIONS; i++)
 		if (d->bar[i].size)
 			fill_registers(d, i, at[i]);
 	return 0;

@@ -105,7 +105,8 @@ void pci_config_write(struct pci_dev *d, unsigned off, const void *data, unsigne
 	if (touches(off, len, PCI_COMMAND, 2))
 		pci_update_intx(d);
 	if (touches(off, len, PCI_COMMAND, 2) ||
-	    touches(off, len, PCI_BASE_ADDRESS_0, PCI_BARS * 4))
+	    touches(off, len, PCI_BASE_ADDRESS_0, PCI_BARS * 4) ||
+	    touches(off, len, PCI_ROM_ADDRESS, 4))
 		pci_update_bars(d->bus);
 	if (d->ops && d->ops->config_written)
 		d->ops->config_written(d, off, len);

@@ -23,6 +23,8 @@
 
 #define PCI_SLOTS      32
 #define PCI_BARS       6
+#define PCI_ROM_BAR    6 /* bar[] has the expansion ROM behind the six */
+#define PCI_REGIONS    7
 #define PCI_CONFIG_LEN 256
 #define PCI_ECAM_LEN   (1 * MIB) /* one bus: 32 devices x 8 functions x 4 KiB */
 #define PCI_INTX_LINES 4
@@ -30,7 +32,7 @@
 /* What a BAR is, filled in by the device; `at` and `mapped` are pci's. */
 struct pci_bar {
 	const char *name;
-	uint64_t size; /* bytes, a power of two, at least 16 (I/O: 4 to 256); 0: there is none */
+	uint64_t size; /* bytes, a power of two, at least 16 (I/O: 4 to 256, ROM: 2 KiB); 0: there is none */
 	bool is_64;    /* takes the next BAR's register too */
 	bool prefetchable;
 	bool io; /* in the space of the I/O ports; then neither of the two above */
@@ -66,7 +68,7 @@ struct pci_ops {
 struct pci_dev {
 	const char *name;
 	const struct pci_ops *ops; /* NULL: none of them */
-	struct pci_bar bar[PCI_BARS];
+	struct pci_bar bar[PCI_REGIONS];
 
 	uint8_t config[PCI_CONFIG_LEN];
 	uint8_t writable[PCI_CONFIG_LEN]; /* a bit that is 1 may be written by the guest */

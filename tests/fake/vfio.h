@@ -18,7 +18,7 @@
 struct fake_vfio {
 	struct vfio_device base;
 	uint8_t config[4096];
-	uint8_t *bar[6];
+	uint8_t *bar[7]; /* and the ROM */
 	unsigned reads, writes, resets, destroyed;
 	uint64_t last_off; /* of the last write of configuration space */
 	uint32_t last_value;

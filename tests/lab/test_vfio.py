@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # lab: --device nvme2,e1000e,edu,shared
 """PCI devices of the outer machine, given to a stock Linux by VFIO: a network card, INTx, a group of two, and errors."""
+import hashlib
 import os
 import resource
 import subprocess
@@ -31,6 +32,14 @@ def test_e1000e_carries_traffic():
         out = guest.ok(f"ping -c 20 -i 0.1 -s 1400 {HOST}")
         assert " 0% packet loss" in out, out
         assert p.interrupts(guest, card) > 0
+        rom = f"{p.PCI}/devices/{p.E1000E}/rom"
+        with open(rom, "w", encoding="ascii") as switch:
+            switch.write("1")
+        with open(rom, "rb") as theirs:
+            digest = hashlib.md5(theirs.read()).hexdigest()
+        rom = "/sys/bus/pci/devices/0000:00:01.0/rom"
+        guest.ok(f"echo 1 >{rom}")
+        assert guest.ok(f"md5sum <{rom}").split()[0] == digest and guest.ok(f"grep -c 'ROM of the lab' {rom}") == "1"
         p.power_off(guest)
 
 

@@ -177,6 +177,31 @@ TEST(region_of_an_odd_size_gets_a_bar_of_a_power_of_two_and_ones_behind_its_end)
 	front_fini(&f);
 }
 
+TEST(rom_is_read_where_the_guest_put_it_and_switched_it_on)
+{
+	uint32_t at, value = 0;
+
+	front_init(&f);
+	fake_bar(&f.dev, PCI_ROM_BAR, 0x1800);
+	f.dev.base.region[PCI_ROM_BAR].n_areas = 0; /* as vfio-pci has it */
+	memcpy(f.dev.bar[PCI_ROM_BAR] + 0x1400, "\x55\xaa\x12\x34", 4);
+	plug();
+	at = cfg(&f, PCI_ROM_ADDRESS, 4);
+	set(&f, PCI_ROM_ADDRESS, 0xffffffff, 4);
+	CHECK_EQ(0xffffe001, cfg(&f, PCI_ROM_ADDRESS, 4)); /* 8 KiB */
+	set(&f, PCI_ROM_ADDRESS, at, 4);
+	decode(&f);
+	bus_read(&f.bus.mmio, at + 0x1400, &value, 4);
+	CHECK_EQ(0xffffffff, value); /* it is off */
+	set(&f, PCI_ROM_ADDRESS, at | PCI_ROM_ADDRESS_ENABLE, 4);
+	bus_read(&f.bus.mmio, at + 0x1400, &value, 4);
+	CHECK_EQ(0x3412aa55, value);
+	value = 0;
+	bus_write(&f.bus.mmio, at + 0x1400, &value, 4);
+	CHECK_EQ(0x55, f.dev.bar[PCI_ROM_BAR][0x1400]);
+	front_fini(&f);
+}
+
 TEST(device_that_dies_is_pulled_out)
 {
 	front_init(&f);
