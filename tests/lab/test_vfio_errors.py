@@ -30,6 +30,10 @@ def low_limit():
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (1 << 20, 1 << 20))
 
 
+def high_limit():
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (1 << 30, 1 << 30))
+
+
 def test_wrong_driver():
     p.bind(p.NVME2, "")
     p.until(lambda: p.driver(p.NVME2) == "nvme", "nvme has it")
@@ -77,14 +81,15 @@ def test_no_vfio_for_this_user(nobodys_edu):
         assert "no /dev/vfio/vfio Permission denied\nmend: sudo chmod 666 /dev/vfio/vfio" in report
     finally:
         os.chmod("/dev/vfio/vfio", 0o666)
-    p.check(p.EDU, works=True, user=NOBODY)
+    p.check(p.EDU, works=True, user=NOBODY, preexec_fn=high_limit)
 
 
 def test_limit_of_locked_memory(nobodys_edu):
     said = p.refused(p.EDU, user=NOBODY, preexec_fn=low_limit)
     assert "256 MiB have to be locked in memory, and the limit is 1024 KiB: 'ulimit -l 327680'" in said
-    report = p.check(p.EDU, works=True, user=NOBODY, preexec_fn=low_limit)
-    assert "yes locked memory guests up to 1M: raise it by 'ulimit -l'" in report
+    report = p.check(p.EDU, works=False, user=NOBODY, preexec_fn=low_limit)
+    assert "no locked memory a limit of 1M: too little for a guest\nmend: 'ulimit -l unlimited'" in report
+    p.check(p.EDU, works=True, user=NOBODY, preexec_fn=high_limit)
 
 
 def test_device_that_there_is_not():

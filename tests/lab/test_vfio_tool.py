@@ -3,6 +3,7 @@
 """`toyvmm vfio list, check, bind, unbind` on the outer machine's real PCI devices behind its IOMMU."""
 import os
 import re
+import resource
 import subprocess
 
 import pytest
@@ -12,7 +13,9 @@ NVME, E1000E, EDU = "0000:00:10.0", "0000:00:12.0", "0000:00:13.0"
 
 
 def tool(*words, user=None):
-    return subprocess.run([TOYVMM, "vfio", *words], capture_output=True, text=True, timeout=60, user=user)
+    """An ordinary user may lock as much memory as a guest needs."""
+    return subprocess.run([TOYVMM, "vfio", *words], capture_output=True, text=True, timeout=60, user=user, check=False,
+                          preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_MEMLOCK, (1 << 30, 1 << 30)))
 
 
 def driver(bdf):
