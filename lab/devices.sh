@@ -7,7 +7,7 @@
 # wire (a QEMU hub), and so is the outer machine's own end of it, a virtio-net card at 00:1a.0.
 
 # shellcheck disable=SC2034 # for who sources this
-lab_device_names="nvme nvme2 e1000e edu testdev virtio-net virtio-blk shared"
+lab_device_names="nvme nvme2 e1000e edu testdev virtio-net virtio-blk shared slot"
 
 # lab_rom FILE: an expansion ROM of 64 KiB (PCI Firmware Specification, 5.1): its header, the data structure that ends the list of
 # images, and words. Its checksum is wrong, so that no firmware runs it.
@@ -40,6 +40,10 @@ lab_device() {
       ;;
     virtio-blk) printf '%s\n' -device "virtio-blk-pci,addr=16,drive=$name,${through_iommu%,romfile=}" ;;
     shared) printf '%s\n' -device edu,addr=17.0,multifunction=on -device pci-testdev,addr=17.1 ;; # functions share a group
+    slot) # two functions, neither of which can be reset alone, behind a port that can reset both
+      printf '%s\n' -device pcie-root-port,id=behind,addr=18,chassis=1 -device edu,bus=behind,addr=0.0,multifunction=on \
+        -netdev "hubport,id=slot,hubid=0" -device "e1000,bus=behind,addr=0.1,netdev=slot,romfile="
+      ;;
     *) return 1 ;;
   esac
 }

@@ -108,6 +108,20 @@ int bus_remove(struct bus *b, uint64_t base)
 	return rc;
 }
 
+unsigned bus_trap_memory(struct bus *b)
+{
+	unsigned n = 0;
+
+	pthread_rwlock_wrlock(&b->lock);
+	for (unsigned i = 0; i < b->n; i++) {
+		remove_memory(b, &b->region[i]);
+		n += b->region[i].n_memories;
+		b->region[i].n_memories = 0;
+	}
+	pthread_rwlock_unlock(&b->lock);
+	return n;
+}
+
 /* Copies out the region that holds all of [addr, addr + len); false if none does. */
 static bool find(struct bus *b, uint64_t addr, unsigned len, struct bus_region *r)
 {

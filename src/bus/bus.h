@@ -97,6 +97,11 @@ void bus_fini(struct bus *b);
 int bus_add(struct bus *b, struct bus_region r, struct err *e);
 /* Removes the region that starts at base; -ENOENT if there is none. */
 int bus_remove(struct bus *b, uint64_t base);
+/*
+ * Takes all memory of regions away, until they are added again: from now on their functions are called. How many pieces
+ * it was.
+ */
+unsigned bus_trap_memory(struct bus *b);
 
 void bus_read(struct bus *b, uint64_t addr, void *data, unsigned len);
 void bus_write(struct bus *b, uint64_t addr, const void *data, unsigned len);

@@ -207,11 +207,58 @@ static void check_io_uring(const struct check_facts *f, FILE *out)
 		     "sudo sysctl kernel.io_uring_disabled=0; it works without, at a lower speed");
 }
 
+/* Which device can be passed is what 'toyvmm vfio check' tells; this is what all of them need. */
+static void check_passthrough(const struct check_facts *f, FILE *out)
+{
+	static const char what[] = "PCI passthrough (--vfio)";
+
+	if (f->iommu_groups == 0) {
+		item(out, NO, what, "there is no IOMMU group");
+		mend(out,
+		     "the IOMMU is off, or there is none: nothing keeps a device from the "
+		     "host's memory",
+		     "enable VT-d or AMD-Vi in the firmware; on Intel add intel_iommu=on to the "
+		     "kernel's command line");
+	} else if (f->vfio != 0) {
+		item(out, NO, what, "%u IOMMU groups, but /dev/vfio/vfio: %s", f->iommu_groups,
+		     strerror(f->vfio));
+		if (f->vfio == ENOENT || f->vfio == ENODEV)
+			mend(out, "VFIO's module is not loaded", "sudo modprobe vfio-pci");
+		else
+			mend(out, "this user may not open it",
+			     "sudo chmod 666 /dev/vfio/vfio, which by itself permits nothing: a "
+			     "device's group has a file of its own");
+	} else {
+		item(out, YES, what, "%u IOMMU groups ('toyvmm vfio list')", f->iommu_groups);
+	}
+}
+
+/* A passed device may write all of the guest's memory at any time, so that it must stay where it is. */
+static void check_lock_limit(const struct check_facts *f, FILE *out)
+{
+	static const char what[] = "locked memory";
+
+	if (f->memlock == UINT64_MAX)
+		item(out, YES, what, "as much as a guest with --vfio or --vdpa wants");
+	else if (f->memlock >= CONFIG_DEFAULT_MEMORY)
+		item(out, YES, what, "guests with --vfio or --vdpa may have up to %llu MiB",
+		     (unsigned long long)(f->memlock / MIB));
+	else {
+		item(out, NO, what, "%llu KiB: too few for a guest with --vfio or --vdpa",
+		     (unsigned long long)(f->memlock / KIB));
+		mend(out, "all of such a guest's memory is locked, and this user's limit is low",
+		     "'ulimit -l unlimited', where the hard limit allows it; or a line \"USER - "
+		     "memlock unlimited\" in /etc/security/limits.conf, and log in again");
+	}
+}
+
 static void check_devices(const struct check_facts *f, FILE *out)
 {
 	check_user_network(f, out);
 	check_tap(f, out);
 	check_io_uring(f, out);
+	check_passthrough(f, out);
+	check_lock_limit(f, out);
 }
 
 static void print_device(FILE *out, const char *path, int error, const char *use)
@@ -246,7 +293,6 @@ static void print_information(const struct check_facts *f, FILE *out)
 	print_device(out, "/dev/vhost-net", f->vhost_net,
 		     f->vhost_net == ENOENT ? "sudo modprobe vhost_net; for --net tap,vhost"
 					    : "--net tap,vhost");
-	print_count(out, "IOMMU groups", f->iommu_groups, "not used yet: PCI passthrough");
 	print_count(out, "vDPA devices", f->vdpa_devices,
 		    f->vdpa_devices > 0 && !f->vdpa[0] ? "sudo modprobe vhost_vdpa; for --vdpa"
 						       : "--vdpa");

@@ -35,11 +35,14 @@ struct check_facts {
 	int slirp_rc;      /* of starting user networking; it is ended again */
 	struct err slirp_error;
 	int io_uring; /* 0, or errno of io_uring_setup(2) */
+	unsigned iommu_groups;
+	int vfio;         /* 0, or errno of wanting to read and write /dev/vfio/vfio */
+	uint64_t memlock; /* bytes that this process may lock; UINT64_MAX: any number */
 
 	/* For information. */
 	uint64_t memory_available; /* bytes; 0: not known */
 	int vhost_net;             /* 0, or errno of wanting to read and write /dev/vhost-net */
-	unsigned iommu_groups, vdpa_devices;
+	unsigned vdpa_devices;
 	char vdpa[32];  /* the first /dev/vhost-vdpa-N; empty: there is none */
 	int vdpa_error; /* 0, or errno of wanting to read and write it */
 };

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "backend/netdev.h"
@@ -124,6 +125,17 @@ static unsigned count_entries(const char *path)
 	return n;
 }
 
+/* Root has CAP_IPC_LOCK. */
+static uint64_t lock_limit(void)
+{
+	struct rlimit limit;
+
+	if (geteuid() == 0 || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 ||
+	    limit.rlim_cur == RLIM_INFINITY)
+		return UINT64_MAX;
+	return limit.rlim_cur;
+}
+
 /* The nodes are numbered as they come, so that there may be a 1 without a 0. */
 static void find_vdpa(struct check_facts *f)
 {
@@ -147,8 +159,10 @@ void check_read_devices(struct check_facts *f)
 	find_tap(f);
 	f->slirp_rc = try_user_network(&f->slirp_error);
 	f->io_uring = try_io_uring();
-	f->vhost_net = access("/dev/vhost-net", R_OK | W_OK) == 0 ? 0 : errno;
 	f->iommu_groups = count_entries("/sys/kernel/iommu_groups");
+	f->vfio = access("/dev/vfio/vfio", R_OK | W_OK) == 0 ? 0 : errno;
+	f->memlock = lock_limit();
+	f->vhost_net = access("/dev/vhost-net", R_OK | W_OK) == 0 ? 0 : errno;
 	f->vdpa_devices = count_entries("/sys/bus/vdpa/devices");
 	find_vdpa(f);
 }

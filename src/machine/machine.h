@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 
 #include "backend/chardev.h"
+#include "base/log.h"
 #include "boot/hardware.h"
 #include "bus/bus.h"
 #include "bus/irq.h"
@@ -43,6 +44,7 @@ struct machine_vcpu {
 	pthread_t thread;
 	bool started;
 	struct machine *machine;
+	struct log_limit memory_faults; /* this thread's own */
 };
 
 /* The devices that every machine has (machine/board.c). */

@@ -75,21 +75,47 @@ static void serve_exit(struct machine *m, struct vcpu *v)
 	}
 }
 
+/*
+ * EFAULT: there is nothing behind memory that the guest has touched, though it is mapped. RAM cannot get shorter
+ * (mem/gmem.h); a file that a vfio-user server gave for its registers can. KVM does not say where it was, so that all
+ * such memory is taken away, and the devices' functions are called instead: slower, but nothing can be missing there.
+ * False: there was none, and no other vCPU can have taken it away since this one's last success.
+ */
+static bool repair_memory(struct machine_vcpu *mv, bool again)
+{
+	unsigned n = bus_trap_memory(&mv->machine->mmio);
+
+	if (n > 0)
+		log_limited(&mv->memory_faults,
+			    "a device's memory cannot be read or written: a server has made its "
+			    "file shorter? From now on each access to a device is a message");
+	return n > 0 || !again;
+}
+
+static void serve_error(struct machine_vcpu *mv, int rc, bool again)
+{
+	char why[96];
+
+	/* EAGAIN: an INIT or SIPI changed its state */
+	if (rc == -EINTR || rc == -EAGAIN || (rc == -EFAULT && repair_memory(mv, again)))
+		return;
+	snprintf(why, sizeof(why), "KVM_RUN failed: %s", strerror(-rc));
+	serve_failure(mv->machine, &mv->vcpu, why);
+}
+
 static void *vcpu_thread(void *arg)
 {
 	struct machine_vcpu *mv = arg;
 	struct machine *m = mv->machine;
-	char why[96];
+	int rc = 0, before;
 
 	while (!atomic_load_explicit(&m->stopping, memory_order_relaxed)) {
-		int rc = vcpu_run(&mv->vcpu);
-		if (rc == 0) {
+		before = rc;
+		rc = vcpu_run(&mv->vcpu);
+		if (rc == 0)
 			serve_exit(m, &mv->vcpu);
-		} else if (rc != -EINTR &&
-			   rc != -EAGAIN) { /* EAGAIN: an INIT or SIPI changed its state */
-			snprintf(why, sizeof(why), "KVM_RUN failed: %s", strerror(-rc));
-			serve_failure(m, &mv->vcpu, why);
-		}
+		else
+			serve_error(mv, rc, before == -EFAULT);
 	}
 	return NULL;
 }

@@ -8,6 +8,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "config/config.h"
+
 #define VFIO_PCI "vfio-pci"
 
 /* A size as people say it: 4K, 16M, 256. */
@@ -211,19 +213,20 @@ static bool check_access(const struct vfio_host *h, const struct host_device *d,
 }
 
 /* All of the guest's memory is pinned while it runs: the device may write any of it at any time. */
-static void check_memory(const struct vfio_host *h, FILE *out)
+static bool check_memory(const struct vfio_host *h, FILE *out)
 {
+	static const char what[] = "locked memory";
 	char limit[24];
 
-	if (h->privileged || h->memlock == UINT64_MAX) {
-		item(out, true, "locked memory", "as much as the host has");
-		return;
-	}
+	if (h->privileged || h->memlock == UINT64_MAX)
+		return item(out, true, what, "as much as the host has");
 	size_text(limit, h->memlock);
-	item(out, true, "locked memory",
-	     "guests up to %s: raise it by 'ulimit -l' or in "
-	     "/etc/security/limits.conf",
-	     limit);
+	if (h->memlock >= CONFIG_DEFAULT_MEMORY)
+		return item(out, true, what, "guests up to %s: 'ulimit -l' raises it", limit);
+	item(out, false, what, "a limit of %s: too little for a guest", limit);
+	mend(out, "'ulimit -l unlimited', where the hard limit allows it; or /etc/security/"
+		  "limits.conf");
+	return false;
 }
 
 static void check_reset(const struct host_device *d, FILE *out)
@@ -249,7 +252,7 @@ int vfio_check(const struct vfio_host *h, const char *bdf, bool *works, FILE *ou
 	*works &= check_driver(&d, out);
 	*works &= check_group(h, &d, out);
 	*works &= check_access(h, &d, out);
-	check_memory(h, out);
+	*works &= check_memory(h, out);
 	check_reset(&d, out);
 	fputs("  -    BARs             ", out);
 	print_bars(&d, out);

@@ -302,6 +302,12 @@ int host_bind(const char *root, const char *bdf, const char *driver, struct err 
 			       "%s is a bridge: the devices behind it can be passed, "
 			       "it cannot",
 			       bdf);
+	/* It would refuse the device, after that has been taken from the driver it had. */
+	if (driver && strstr(driver, "vfio") && d.group < 0)
+		return err_set(e, ENODEV,
+			       "%s is in no IOMMU group, and %s takes no device without: the IOMMU "
+			       "is off, or there is none",
+			       bdf, driver);
 	snprintf(path, sizeof(path), "%s/sys/bus/pci/devices/%s/driver_override", root, bdf);
 	if ((rc = write_file(path, driver ? driver : "\n")) < 0)
 		return write_error(path, rc, e);

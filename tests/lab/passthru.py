@@ -9,7 +9,7 @@ import subprocess
 import uuid
 
 from nets import tool, until
-from vm import BUILD, TEST_INITRD, Terminal
+from vm import BUILD, TEST_INITRD, TOYVMM, Terminal
 
 # The kernel of the lab's outer machine, as a guest's: it has the drivers of real hardware, e1000e included.
 HARDWARE_ELF = os.path.join(BUILD, "lab", "vmlinux")
@@ -20,6 +20,7 @@ NVME, NVME2, E1000E = "0000:00:10.0", "0000:00:11.0", "0000:00:12.0"
 EDU, TESTDEV = "0000:00:13.0", "0000:00:14.0"
 VIRTIO_NET, VIRTIO_BLK = "0000:00:15.0", "0000:00:16.0"
 SHARED_EDU, SHARED_TESTDEV = "0000:00:17.0", "0000:00:17.1"
+SLOT_EDU, SLOT_E1000 = "0000:01:00.0", "0000:01:00.1"
 WIRE = "0000:00:1a.0"
 
 PCI = "/sys/bus/pci"
@@ -196,6 +197,24 @@ class Passt(Daemon):
 def start(*devices, options=(), initrd=TEST_INITRD, **more):
     """A guest with these devices of the host's, by VFIO."""
     return Terminal(*[word for device in devices for word in ("--vfio", device)], *options, initrd=initrd, **more)
+
+
+def refused(*devices, words=(), **more):
+    """The one line that toyvmm says when it does not take the devices; it must end with 1."""
+    words = [*words, *[word for device in devices for word in ("--vfio", device)]]
+    done = subprocess.run([TOYVMM, "run", "--kernel", f"{BUILD}/guest/hello.elf", "--serial", "none", *words],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False, **more)
+    assert done.returncode == 1 and done.stdout == "", done
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    return done.stderr
+
+
+def check(device, works, **more):
+    """The report of `toyvmm vfio check`, one blank instead of several; its verdict must be `works`."""
+    done = subprocess.run([TOYVMM, "vfio", "check", device], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=100, check=False, **more)
+    assert done.returncode == (0 if works else 1) and done.stderr == "", done
+    return "\n".join(" ".join(line.split()) for line in done.stdout.splitlines())
 
 
 def interrupts(guest, name):

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# lab: --device nvme2,e1000e,edu,shared
-"""PCI devices of the outer machine, given to a stock Linux by VFIO: a network card, INTx, a group of two, and errors."""
+# lab: --device e1000e,edu,shared
+"""PCI devices of the outer machine, given to a stock Linux by VFIO: a network card, INTx, a group of two."""
 import hashlib
-import os
-import resource
 import subprocess
 
 import pytest
@@ -84,39 +82,11 @@ def test_devices_of_one_group_go_together():
         p.power_off(guest)
 
 
-def refused(*options, **more):
-    """What toyvmm says; it must end with 1."""
-    done = subprocess.run([TOYVMM, "run", "--kernel", f"{BUILD}/guest/hello.elf", "--serial", "none", *options],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=100, check=False, **more)
-    assert done.returncode == 1, done
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    return done.stderr
-
-
-def test_errors_say_what_is_to_be_done(edu):
-    p.tool("modprobe", "nvme")
-    p.bind(p.NVME2, "")
-    p.until(lambda: p.driver(p.NVME2) == "nvme", "nvme has it")
-    assert "it is bound to nvme (nvme" in refused("--vfio", p.NVME2)
-    assert f"'sudo toyvmm vfio bind {p.NVME2}' changes that" in refused("--vfio", p.NVME2)
-    assert "there is no such PCI device" in refused("--vfio", "0f:1f.7")
-    node = p.group(edu)
-    os.chmod("/dev/kvm", 0o666)
-    assert f"{node}: permission denied: 'sudo chown $USER {node}'" in refused("--vfio", edu, user=65534)
-    os.chown(node, 65534, -1)
-    try:
-        said = refused("--vfio", edu, user=65534, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_MEMLOCK,
-                                                                                        (1 << 20, 1 << 20)))
-    finally:
-        os.chown(node, 0, -1)
-    assert "256 MiB have to be locked in memory, and the limit is 1024 KiB: 'ulimit -l 327680'" in said
-
-
 def test_a_device_in_use_is_not_given_twice_and_the_host_can_take_it_back(edu):
     with p.start(edu) as guest:
         guest.shell()
         at = bar(guest, "00:01.0")
-        assert "it is in use" in refused("--vfio", edu)
+        assert "it is in use" in p.refused(edu)
         p.bind(edu, "")  # waits until toyvmm has let go of it
         assert guest.ok("setpci -s 00:01.0 VENDOR_ID") == "ffff"
         assert get(guest, at) == 0xffffffff

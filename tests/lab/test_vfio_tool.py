@@ -3,6 +3,7 @@
 """`toyvmm vfio list, check, bind, unbind` on the outer machine's real PCI devices behind its IOMMU."""
 import os
 import re
+import resource
 import subprocess
 
 import pytest
@@ -12,7 +13,7 @@ NVME, E1000E, EDU = "0000:00:10.0", "0000:00:12.0", "0000:00:13.0"
 
 
 def tool(*words, user=None):
-    return subprocess.run([TOYVMM, "vfio", *words], capture_output=True, text=True, timeout=60, user=user)
+    return subprocess.run([TOYVMM, "vfio", *words], capture_output=True, text=True, timeout=60, user=user, check=False)
 
 
 def driver(bdf):
@@ -23,6 +24,7 @@ def driver(bdf):
 @pytest.fixture(scope="module", autouse=True)
 def modules():
     subprocess.run(["modprobe", "-a", "nvme", "vfio_pci", "vfio_iommu_type1"], check=True, timeout=60)
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (1 << 30, 1 << 30))  # as much as a guest needs, for ordinary users
 
 
 @pytest.fixture

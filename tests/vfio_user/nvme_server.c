@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * vfio-user-nvme [--doorbells message|shadow|eventfd] [--once] SOCKET DISK
+ * vfio-user-nvme [--doorbells message|shadow|eventfd] [--once] [--page] SOCKET DISK
  *
  * Serves DISK, a file or a block device, as an NVMe controller to vfio-user clients at SOCKET, one after the other.
- * "vfio-user-nvme: ready" tells that it listens.
+ * "vfio-user-nvme: ready" tells that it listens. With --page there is a page of memory in BAR 2, and SIGUSR1 makes its file
+ * empty: what no server should do.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,7 +21,7 @@
 static int usage(void)
 {
 	fprintf(stderr, "usage: vfio-user-nvme [--doorbells message|shadow|eventfd] [--once] "
-			"SOCKET DISK\n");
+			"[--page] SOCKET DISK\n");
 	return 2;
 }
 
@@ -36,7 +38,9 @@ static void serve_client(struct nvme *n, int client)
 	int rc = 0;
 
 	vfuser_begin(&n->server, client);
-	while (rc == 0 && poll(p, 2, -1) >= 0) {
+	while (rc == 0) {
+		if (poll(p, 2, -1) < 0) /* a signal */
+			continue;
 		if (p[1].revents & POLLIN)
 			nvme_kicked(n);
 		if (p[0].revents)
@@ -56,16 +60,44 @@ static int doorbells_named(const char *name)
 	return -1;
 }
 
+static volatile sig_atomic_t page = -1;
+
+static void on_cut(int signal)
+{
+	(void)signal;
+	(void)!ftruncate(page, 0);
+}
+
+static int add_page(struct nvme *n)
+{
+	const struct sigaction cut = {.sa_handler = on_cut, .sa_flags = SA_RESTART};
+	const uint32_t value = 0x600df00d;
+
+	page = memfd_create("page", MFD_CLOEXEC);
+	if (page < 0 || ftruncate(page, NVME_PAGE) < 0 ||
+	    pwrite(page, &value, sizeof(value), 0) != sizeof(value))
+		return -1;
+	n->dev.region[VFIO_PCI_BAR2_REGION_INDEX] =
+		(struct vfuser_region){.size = NVME_PAGE,
+				       .flags = VFIO_REGION_INFO_FLAG_READ |
+						VFIO_REGION_INFO_FLAG_WRITE |
+						VFIO_REGION_INFO_FLAG_MMAP,
+				       .fd = page};
+	return sigaction(SIGUSR1, &cut, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	static struct nvme n;
 	int doorbells = NVME_BY_MESSAGE, disk, listener, client, i = 1;
-	bool once = false;
+	bool once = false, with_page = false;
 	off_t size;
 
 	for (; i < argc && argv[i][0] == '-'; i++) {
 		if (strcmp(argv[i], "--once") == 0)
 			once = true;
+		else if (strcmp(argv[i], "--page") == 0)
+			with_page = true;
 		else if (strcmp(argv[i], "--doorbells") == 0 && i + 1 < argc)
 			doorbells = doorbells_named(argv[++i]);
 		else
@@ -79,6 +111,8 @@ int main(int argc, char **argv)
 	if (size < 0)
 		return failed(argv[i + 1]);
 	nvme_init(&n, disk, (uint64_t)size, (enum nvme_doorbells)doorbells);
+	if (with_page && add_page(&n) < 0)
+		return failed("page");
 	listener = vfuser_listen(argv[i]);
 	if (listener < 0)
 		return failed(argv[i]);

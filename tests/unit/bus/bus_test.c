@@ -387,3 +387,35 @@ TEST(memory_comes_and_goes_with_its_region)
 		bus_fini(&b);
 	}
 }
+
+TEST(memory_can_be_taken_away_until_the_region_is_added_again)
+{
+	static uint8_t page[0x1000] __attribute__((aligned(0x1000)));
+	const struct bus_memory memory = {.off = 0, .len = 0x1000, .host = page};
+	struct fake f = {0};
+	struct bus_region r = {.base = 0x10000,
+			       .last = 0x10fff,
+			       .name = "fake",
+			       .ops = &fake_ops,
+			       .dev = &f,
+			       .memory = &memory,
+			       .n_memories = 1};
+	struct fake_memory h = {.limit = 2};
+	struct bus b;
+
+	bus_init(&b, "test");
+	b.memory = (struct bus_memory_ops){memory_add, memory_remove, &h};
+	CHECK_EQ(0, bus_add(&b, r, &e));
+	r.base += 0x10000, r.last += 0x10000;
+	CHECK_EQ(0, bus_add(&b, r, &e));
+	CHECK_EQ(2, h.n);
+	CHECK_EQ(2, bus_trap_memory(&b));
+	CHECK_EQ(0, h.n);
+	CHECK_EQ(0, bus_trap_memory(&b));
+	CHECK_EQ(0, bus_remove(&b, 0x10000));
+	CHECK_EQ(0, bus_remove(&b, 0x20000));
+	CHECK_EQ(0, bus_add(&b, r, &e));
+	CHECK_EQ(1, h.n);
+	bus_remove(&b, r.base);
+	bus_fini(&b);
+}

@@ -25,6 +25,7 @@ static struct check_facts good_host(void)
 		.may_make_tap = true,
 		.memory_available = 4 * GIB,
 		.iommu_groups = 12,
+		.memlock = UINT64_MAX,
 		.vdpa_devices = 2,
 	};
 
@@ -81,7 +82,8 @@ TEST(check_of_a_good_host_has_no_no)
 	CHECK_HAS(text, " - memory 4096 MiB available\n");
 	CHECK_HAS(text, " yes user networking (--net user) needs neither permission nor set-up\n");
 	CHECK_HAS(text, " yes io_uring for disks\n");
-	CHECK_HAS(text, " - IOMMU groups 12 (not used yet: PCI passthrough)\n");
+	CHECK_HAS(text, " yes PCI passthrough (--vfio) 12 IOMMU groups ('toyvmm vfio list')\n");
+	CHECK_HAS(text, " yes locked memory as much as a guest with --vfio or --vdpa wants\n");
 	CHECK_HAS(text, "This host can run stock Linux guests.\n");
 }
 
@@ -198,7 +200,7 @@ TEST(check_of_devices_for_later_never_decides)
 	struct check_facts f = good_host();
 
 	f.vhost_net = ENOENT;
-	f.iommu_groups = f.vdpa_devices = 0;
+	f.vdpa_devices = 0;
 	f.memory_available = 0;
 	f.model[0] = f.vendor[0] = '\0';
 	CHECK(report(&f));
@@ -206,9 +208,45 @@ TEST(check_of_devices_for_later_never_decides)
 	CHECK_HAS(
 		text,
 		" - /dev/vhost-net is not there (sudo modprobe vhost_net; for --net tap,vhost)\n");
-	CHECK_HAS(text, " - IOMMU groups none (not used yet");
 	CHECK_HAS(text, " - vDPA devices none (--vdpa)\n");
 	CHECK_HAS(text, " - CPU not known (not known), 8 online\n");
+}
+
+TEST(check_of_passthrough_tells_what_is_missing)
+{
+	struct check_facts f = good_host();
+
+	f.vfio = ENOENT;
+	CHECK(report(&f));
+	check_mends();
+	CHECK_HAS(text, " no PCI passthrough (--vfio) 12 IOMMU groups, but /dev/vfio/vfio: No such "
+			"file or directory\n");
+	CHECK_HAS(text, " mend: sudo modprobe vfio-pci\n");
+	f.vfio = EACCES;
+	CHECK(report(&f));
+	check_mends();
+	CHECK_HAS(text, "but /dev/vfio/vfio: Permission denied\n");
+	CHECK_HAS(text, " mend: sudo chmod 666 /dev/vfio/vfio,");
+	f.iommu_groups = 0;
+	CHECK(report(&f));
+	check_mends();
+	CHECK_HAS(text, " no PCI passthrough (--vfio) there is no IOMMU group\n");
+	CHECK_HAS(text, "intel_iommu=on");
+}
+
+TEST(check_of_locked_memory_tells_the_limit)
+{
+	struct check_facts f = good_host();
+
+	f.memlock = 2 * GIB;
+	CHECK(report(&f));
+	CHECK_HAS(text,
+		  " yes locked memory guests with --vfio or --vdpa may have up to 2048 MiB\n");
+	f.memlock = 8 * MIB;
+	CHECK(report(&f));
+	check_mends();
+	CHECK_HAS(text, " no locked memory 8192 KiB: too few for a guest with --vfio or --vdpa\n");
+	CHECK_HAS(text, "ulimit -l unlimited");
 }
 
 TEST(check_of_vdpa_names_a_device_or_the_module)

@@ -99,8 +99,13 @@ TEST(limit_of_locked_memory_is_told_to_ordinary_users)
 	struct vfio_host h = good_host();
 
 	h.memlock = 8 * MIB;
+	CHECK(!check(&h));
+	CHECK_HAS(text, "a limit of 8M: too little for a guest\n");
+	CHECK_HAS(text, "ulimit -l unlimited");
+	h.memlock = GIB;
 	CHECK(check(&h));
-	CHECK_HAS(text, "guests up to 8M");
+	CHECK_HAS(text, "guests up to 1G");
+	h.memlock = 8 * MIB;
 	h.privileged = true;
 	CHECK(check(&h));
 	CHECK_HAS(text, "as much as the host has");

@@ -132,6 +132,22 @@ TEST(binding_overrides_unbinds_and_probes)
 	sysfs_fini(&fs);
 }
 
+TEST(device_in_no_group_keeps_its_driver)
+{
+	char text[64];
+
+	sysfs_init(&fs);
+	sysfs_add(&fs, NVME, -1);
+	sysfs_driver(&fs, NVME, "nvme");
+	CHECK_EQ(-ENODEV, host_bind(fs.root, NVME, "vfio-pci", &e));
+	CHECK_HAS(e.text, "is in no IOMMU group");
+	sysfs_get(&fs, NVME, "driver_override", text);
+	CHECK_STR("(null)\n", text);
+	sysfs_get(&fs, NVME, "../../drivers/nvme/unbind", text);
+	CHECK_STR("", text);
+	sysfs_fini(&fs);
+}
+
 TEST(unbinding_forgets_the_override)
 {
 	char text[64];
