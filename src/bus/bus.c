@@ -10,8 +10,8 @@ void bus_init(struct bus *b, const char *name)
 	b->name = name;
 	b->n = 0;
 	b->unclaimed = 0;
-	b->doorbells = (struct bus_doorbell_ops){NULL};
-	b->memory = (struct bus_memory_ops){NULL};
+	b->doorbells = (struct bus_doorbell_ops){.add = NULL};
+	b->memory = (struct bus_memory_ops){.add = NULL};
 	pthread_rwlock_init(&b->lock, NULL);
 }
 
