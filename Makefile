@@ -28,7 +28,7 @@ CFLAGS ?= -O2 -g
 CSTD   := -std=gnu11 -pthread -fno-strict-aliasing
 HARDEN := -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 # Static: no dynamic linker at start-up, and only the pages in use of each library (docs/performance.md).
-LINK   := -static-pie -Wl,-z,relro,-z,now
+LINK   := -static-pie -Wl,-z,relro,-z,now -Wl,-T,mk/libc-order.ld
 VERSION := $(shell cat VERSION)
 
 # One short line a step; make V=1 shows the commands.
@@ -50,9 +50,9 @@ help:
 	sed -n 's/^## //p' Makefile mk/*.mk
 
 OBJ := $(SRC:%.c=$(BUILD)/obj/%.o)
-$(BUILD)/toyvmm: $(OBJ)
+$(BUILD)/toyvmm: $(OBJ) mk/libc-order.ld
 	$(SAY) LINK $@
-	$(CC) $(CFLAGS) -pthread $(LINK) -o $@ $^ $(shell $(PKG) --libs $(LIBS)) $(EXTRA_LIBS)
+	$(CC) $(CFLAGS) -pthread $(LINK) -o $@ $(OBJ) $(shell $(PKG) --libs $(LIBS)) $(EXTRA_LIBS)
 
 $(BUILD)/obj/%.o: %.c $(AML) Makefile | $(BUILD)/deps-build.ok
 	mkdir -p $(@D)

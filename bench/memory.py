@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a VMM has in memory beyond guest RAM: resident pages of all mappings but the largest, from /proc/PID/smaps."""
+import os
 import subprocess
 
 import peers
@@ -26,6 +27,8 @@ def beyond_ram(pid, memory):
 def hold(name, machine, requests, tables, label):
     """One VM of bench/guest/hold.c: idle, then after so many thousand requests."""
     resident, private = tables
+    with open(peers.VMMS["toyvmm"].program, "rb") as program:
+        os.fsync(program) # pages of a program that has just been linked count as written
     with subprocess.Popen(peers.VMMS[name].command(machine), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL) as vm:
         words = b""

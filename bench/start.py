@@ -57,6 +57,28 @@ def together(commands):
     return [found for life in lives if (found := life.end())[next(iter(found))] is not None]
 
 
+def until_the_guest(command):
+    """ms of CPU until a guest that writes one byte and halts has done so: of all threads, once they sleep. None: they do not."""
+    life, limit = Life(command), time.perf_counter() + LIMIT
+    life.read()
+    spent = None
+    while spent is None and time.perf_counter() < limit:
+        tasks = [f"/proc/{life.pid}/task/{task}" for task in os.listdir(f"/proc/{life.pid}/task")]
+        states = [words(f"{task}/stat")[2] for task in tasks]
+        if all(state == "S" for state in states):
+            spent = sum(int(words(f"{task}/schedstat")[0]) for task in tasks) / 1e6
+        time.sleep(0.001)
+    os.kill(life.pid, 9)
+    life.end()
+    return spent
+
+
+def words(path):
+    """Of a file whose second word is a name in brackets, or a number."""
+    with open(path, encoding="ascii", errors="replace") as file:
+        return re.sub(r"\(.*\)", "name", file.read()).split()
+
+
 def system_calls(command):
     """Their number, of all threads; the guest is stopped at each, so nothing else of this run counts."""
     out = subprocess.run(["strace", "-f", "-c", "-o", "/dev/stdout", *command], stdin=subprocess.DEVNULL, capture_output=True,
@@ -70,8 +92,19 @@ def machines():
     yield "bzImage", "bzimage", peers.Machine(f"{peers.BUILD}/bench/start.bzimage", bzimage=True)
 
 
+def before(long):
+    table = Table("Start-up, CPU before the guest", "medians, ms of CPU from exec until the guest's first port write is done")
+    for _ in range(100 if long else 20):
+        for name in peers.found(NAMES[:2]):
+            for memory in (128, 2048):
+                spent = until_the_guest(peers.VMMS[name].command(peers.Machine(f"{peers.BUILD}/bench/wait.elf", memory=memory)))
+                if spent:
+                    table.add(f"{memory} MiB", name, spent)
+    return table
+
+
 def measure(long, _tap):
-    tables = []
+    tables = [before(long)]
     for label, kind, machine in machines():
         one = Table(f"Start-up, {label}", "medians of one VM after another")
         many = Table(f"Start-up, {label}, 20 at once", "medians")

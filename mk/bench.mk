@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # Figures (docs/performance.md). Nothing here is part of the tests but bench/guard: times are never asserted.
 
-BENCH_GUESTS := $(patsubst %,$(BUILD)/bench/%,start.elf start.bzimage exits.elf hold.elf $(patsubst %,start-%.elf,1 4 16 64))
+BENCH_GUESTS := $(patsubst %,$(BUILD)/bench/%,start.elf start.bzimage wait.elf exits.elf hold.elf $(patsubst %,start-%.elf,1 4 16 64))
 
 ## make bench       toyvmm beside every VMM found here: boot, start-up, exits, memory (BENCH="--long start" and so on)
 .PHONY: bench guest-kernel bench-guests

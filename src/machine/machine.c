@@ -97,7 +97,6 @@ int machine_create(struct machine *m, const struct vm_config *config, struct err
 {
 	int rc;
 
-	memset(m, 0, sizeof(*m));
 	m->config = config;
 	m->kvm = KVM_CLOSED;
 	m->ram = GMEM_EMPTY;

@@ -101,7 +101,10 @@ struct machine {
 	struct loop_source signals;
 };
 
-/* Builds the machine that `config` (which must outlive it) describes and loads the kernel. Nothing runs. */
+/*
+ * Builds the machine that `config` (which must outlive it) describes and loads the kernel. Nothing runs.
+ * `m` is all zeros, as static memory is: 40 KiB that most machines never touch are not cleared again.
+ */
 int machine_create(struct machine *m, const struct vm_config *config, struct err *e);
 
 /* Runs it to its end. Returns the outcome; -errno with a text when a thread could not be started. */
