@@ -136,7 +136,7 @@ static inline void fake_destroy(struct vfio_device *v)
 	f->destroyed++;
 	for (unsigned i = 0; i < VFIO_PCI_NUM_REGIONS; i++)
 		free(v->region[i].area);
-	for (unsigned i = 0; i < 6; i++)
+	for (unsigned i = 0; i < ARRAY_SIZE(f->bar); i++)
 		free(f->bar[i]);
 }
 
