@@ -164,10 +164,18 @@ class Vduse(Daemon):
     def __init__(self, name, image, image_format="raw", queues=1):
         tool("modprobe", "-a", "vduse", "vhost_vdpa")
         self.name = name
-        super().__init__(["qemu-storage-daemon", *blockdev(image, image_format), "--export",
-                          f"type=vduse-blk,id=export,name={name},node-name=disk,writable=on,num-queues={queues}"],
-                         lambda: os.path.exists(f"/dev/vduse/{name}"))
+        self.words = ["qemu-storage-daemon", *blockdev(image, image_format), "--export",
+                      f"type=vduse-blk,id=export,name={name},node-name=disk,writable=on,num-queues={queues}"]
+        super().__init__(self.words, lambda: os.path.exists(f"/dev/vduse/{name}"))
         self.node = vdpa(name, "vduse")
+
+    def again(self):
+        """After kill(): another process takes the device over, with the requests that the first one has left."""
+        super().__init__(self.words, lambda: True)
+
+    def give_up_after(self, seconds):
+        """How long the kernel waits for the process, when it has something to ask."""
+        write(f"/sys/class/vduse/{self.name}/msg_timeout", str(seconds))
 
     def stop(self):
         """The vDPA device goes first: the daemon cannot end while it is there."""

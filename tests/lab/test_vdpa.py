@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # lab: --kernel $BUILD/lab/bookworm-backports --device virtio-net,virtio-blk
 """vDPA with Linux' drivers: virtio devices behind an IOMMU, simulated ones, and a process (VDUSE)."""
+import hashlib
 import os
 import resource
 
@@ -10,7 +11,7 @@ import passthru
 from nets import MIB, Servers, both_ways, end
 from vm import TEST_INITRD, Terminal, command
 
-HOST, GUEST = "192.168.9.1", "192.168.9.2"
+HOST, GUEST, LEASE = "192.168.9.1", "192.168.9.2", "192.168.9.77"
 SIZE = 4 * MIB
 
 
@@ -72,6 +73,19 @@ def test_hardware_serves_the_guest(real, servers, transport, cpus):
         end(vm)
 
 
+def test_dhcp_over_hardware(real, tmp_path):
+    """The guest's own client, started at boot, gets an address from a server at the other end of the wire."""
+    name, settings = passthru.wire(f"{HOST}/24"), tmp_path / "udhcpd.conf"
+    (tmp_path / "leases").touch()
+    settings.write_text(f"interface {name}\nstart {LEASE}\nend {LEASE}\nlease_file {tmp_path}/leases\n"
+                        f"pidfile {tmp_path}/pid\noption subnet 255.255.255.0\noption router {HOST}\n")
+    with passthru.Daemon(["busybox", "udhcpd", "-f", str(settings)], (tmp_path / "pid").exists), start("--vdpa", real[0]) as vm:
+        vm.ok(f"while ! ifconfig eth0 | grep -q 'inet addr:{LEASE} '; do sleep 0.2; done")
+        assert f"default via {HOST}" in vm.ok("ip route")
+        vm.ok(f"ping -c 3 -W 20 {HOST}")
+        end(vm)
+
+
 def test_a_limit_of_locked_memory_is_one_clear_line(real):
     limited = ["/bin/sh", "-c", 'ulimit -l 1024; exec "$@"', "sh"]
     with Terminal(argv=limited + command("--vdpa", real[0])) as vm:
@@ -117,3 +131,31 @@ def test_a_process_is_the_disk(tmp_path):
         end(vm)
     daemon.stop()
     assert image.read_bytes()[0x438:0x43a] == b"\x53\xef"  # the magic number of ext4
+
+
+def test_a_process_dies_and_another_takes_its_place(tmp_path):
+    """Nobody tells toyvmm, and nobody needs to: requests wait in the ring, and the next process finds them there."""
+    image = tmp_path / "disk.img"
+    image.write_bytes(bytes(32 * MIB))
+    daemon = passthru.Vduse("vduse1", str(image))
+    with start("--vdpa", daemon.node) as vm:
+        vm.ok("dd if=/dev/urandom of=/tmp/data bs=64k count=64 2>/dev/null")
+        write_all = "dd if=/tmp/data of=/dev/vda bs=64k oflag=direct seek={at} 2>/dev/null"
+        vm.ok(f"(for i in $(seq 4); do {write_all.format(at=0)} || exit; done; touch /tmp/first) & true")
+        daemon.kill()
+        vm.ok(f"({write_all.format(at=64)} && touch /tmp/second) & true")
+        assert vm.run("cat /tmp/second")[1] != 0
+        daemon.again()
+        vm.ok("wait; ls /tmp/first /tmp/second")
+        data = image.read_bytes()[:8 * MIB]
+        assert vm.ok("md5sum </tmp/data").split()[0] == hashlib.md5(data[:4 * MIB]).hexdigest()
+        assert data[:4 * MIB] == data[4 * MIB:]
+        # Where none comes, a reset ends the wait: the kernel gives up, toyvmm says so, and the guest goes on without.
+        daemon.kill()
+        daemon.give_up_after(2)
+        device = vm.ok("basename $(readlink -f /sys/block/vda/device)")
+        vm.send(f"echo {device} >/sys/bus/virtio/drivers/virtio_blk/unbind\r")
+        vm.expect(f"toyvmm: vdpa0: {daemon.node}: reset: Input/output error")
+        vm.ok("ls /proc")
+        end(vm)
+    passthru.remove_vdpa("vduse1")
