@@ -2,7 +2,7 @@
 /*
  * Engine: io_uring, one ring a disk. A batch of requests is one io_uring_enter(2); what the page cache can
  * answer is finished when that returns. The ring's descriptor itself is watched by the loop, so a completion
- * needs no call but the epoll_wait() that tells it.
+ * needs no call but the epoll_wait() that tells it. Small reads are first tried without the ring.
  *
  * The image is not a registered file of the ring. The kernel takes a ring down some time after its owner's end, and a
  * file registered there would keep its lock until then: the next start would find the image in use.
@@ -22,11 +22,13 @@
 #define SQ_LEN       128
 #define CQ_LEN       (2 * SQ_LEN) /* the kernel's choice for SQ_LEN */
 #define SUBMIT_TRIES 1000
+#define NOW_LEN \
+	(64 * KIB) /* beyond that copying is what a read costs, and a miss may have copied much */
 
 struct uring {
 	struct io_uring ring;
 	struct disk_list backlog;
-	struct disk_list ended; /* by us, with an error */
+	struct disk_list ended; /* by us, not by the ring */
 	unsigned n_ring;        /* in the ring, not reaped */
 	struct log_limit log;
 };
@@ -118,7 +120,7 @@ static void uring_submit(struct disk *d, struct disk_request *r)
 	disk_list_add(&((struct uring *)d->engine)->backlog, r);
 }
 
-static void uring_commit(struct disk *d)
+static void start_backlog(struct disk *d)
 {
 	struct uring *u = d->engine;
 
@@ -135,6 +137,26 @@ static void uring_commit(struct disk *d)
 		u->n_ring++;
 	}
 	enter(d, u);
+}
+
+/*
+ * Small reads at the front of a batch, as long as the page cache has them: preadv2() is the shorter way, for the
+ * ring has a request to make, to complete and to post, and wakes the loop, which finds nothing. 1.3 us instead of
+ * 1.9 for one of 4 KiB, 0.73 instead of 0.84 in a batch of 32 (docs/performance.md). A miss costs one call a batch.
+ */
+static void try_without_ring(struct disk *d, struct uring *u)
+{
+	struct disk_request *r;
+
+	while ((r = u->backlog.head) != NULL && r->op == DISK_READ && r->len <= NOW_LEN &&
+	       r->progress == 0 && disk_read_now(d, r))
+		disk_list_add(&u->ended, disk_list_take(&u->backlog));
+}
+
+static void uring_commit(struct disk *d)
+{
+	try_without_ring(d, d->engine);
+	start_backlog(d);
 }
 
 static unsigned reap_ended(struct disk *d, struct uring *u)
@@ -172,7 +194,7 @@ static unsigned uring_reap(struct disk *d)
 		}
 	}
 	if (u->backlog.head && !d->cancelling)
-		uring_commit(d);
+		start_backlog(d);
 	return n;
 }
 
