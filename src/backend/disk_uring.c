@@ -195,7 +195,8 @@ static unsigned uring_reap(struct disk *d)
 	}
 	if (u->backlog.head && !d->cancelling)
 		start_backlog(d);
-	return n;
+	/* What could not be started has ended, and nothing else would tell of it. */
+	return n + reap_ended(d, u);
 }
 
 static void uring_cancel(struct disk *d)

@@ -9,6 +9,7 @@ void bus_init(struct bus *b, const char *name)
 	/* Not the table: what is behind its end is never read, and its pages stay untouched. */
 	b->name = name;
 	b->n = 0;
+	b->memory_trapped = false;
 	b->unclaimed = 0;
 	b->doorbells = (struct bus_doorbell_ops){.add = NULL};
 	b->memory = (struct bus_memory_ops){.add = NULL};
@@ -58,7 +59,7 @@ static void add_memory(struct bus *b, struct bus_region *r)
 {
 	unsigned n = 0;
 
-	while (b->memory.add && n < r->n_memories &&
+	while (b->memory.add && !b->memory_trapped && n < r->n_memories &&
 	       b->memory.add(b->memory.arg, r->base + r->memory[n].off, &r->memory[n]) == 0)
 		n++;
 	r->n_memories = n;
@@ -117,6 +118,7 @@ unsigned bus_trap_memory(struct bus *b)
 	unsigned n = 0;
 
 	pthread_rwlock_wrlock(&b->lock);
+	b->memory_trapped = true;
 	for (unsigned i = 0; i < b->n; i++) {
 		remove_memory(b, &b->region[i]);
 		n += b->region[i].n_memories;

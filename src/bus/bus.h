@@ -88,6 +88,7 @@ struct bus {
 	struct bus_doorbell_ops
 		doorbells;            /* set after bus_init(); add NULL: doorbells come as writes */
 	struct bus_memory_ops memory; /* the same; add NULL: all accesses come */
+	bool memory_trapped;          /* bus_trap_memory() was called */
 };
 
 void bus_init(struct bus *b, const char *name);
@@ -98,8 +99,8 @@ int bus_add(struct bus *b, struct bus_region r, struct err *e);
 /* Removes the region that starts at base; -ENOENT if there is none. */
 int bus_remove(struct bus *b, uint64_t base);
 /*
- * Takes all memory of regions away, until they are added again: from now on their functions are called. How many pieces
- * it was.
+ * Takes all memory of regions away, for good: from now on their functions are called, and those of regions that come
+ * later. How many pieces it was.
  */
 unsigned bus_trap_memory(struct bus *b);
 

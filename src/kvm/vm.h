@@ -56,7 +56,8 @@ int kvm_irqfd_level(const struct kvm *k, int event_fd, int resample_fd, unsigned
 void kvm_irq_line(const struct kvm *k, unsigned gsi, bool level);
 /*
  * Tells KVM of an IOMMU group or VFIO device, by its file, that the guest has, or no longer has
- * (Documentation/virt/kvm/devices/vfio.rst; KVM_DEV_VFIO_FILE_ADD, whose older name is that of groups): it has to know of DMA that does not snoop caches. *device: KVM's side of that, -1 at first; the caller closes it. 0 or -errno;
+ * (Documentation/virt/kvm/devices/vfio.rst; KVM_DEV_VFIO_FILE_ADD, whose older name is that of groups): it has to know of
+ * DMA that does not snoop caches. *device: KVM's side of that, -1 at first; the caller closes it. 0 or -errno;
  * -ENODEV: this KVM has no such thing, and does not miss it.
  */
 int kvm_vfio_file(const struct kvm *k, int *device, int file, bool add);

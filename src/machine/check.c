@@ -240,11 +240,15 @@ static void check_lock_limit(const struct check_facts *f, FILE *out)
 
 	if (f->memlock == UINT64_MAX)
 		item(out, YES, what, "as much as a guest with --vfio or --vdpa wants");
+	else if (f->privileged)
+		item(out, YES, what,
+		     "as much as a guest with --vfio wants; one with --vdpa may have up to %llu MiB",
+		     (unsigned long long)(f->memlock / MIB));
 	else if (f->memlock >= CONFIG_DEFAULT_MEMORY)
 		item(out, YES, what, "guests with --vfio or --vdpa may have up to %llu MiB",
 		     (unsigned long long)(f->memlock / MIB));
 	else {
-		item(out, NO, what, "%llu KiB: too few for a guest with --vfio or --vdpa",
+		item(out, NO, what, "%llu KiB: too little for a guest with --vfio or --vdpa",
 		     (unsigned long long)(f->memlock / KIB));
 		mend(out, "all of such a guest's memory is locked, and this user's limit is low",
 		     "'ulimit -l unlimited', where the hard limit allows it; or a line \"USER - "

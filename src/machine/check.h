@@ -37,7 +37,8 @@ struct check_facts {
 	int io_uring; /* 0, or errno of io_uring_setup(2) */
 	unsigned iommu_groups;
 	int vfio;         /* 0, or errno of wanting to read and write /dev/vfio/vfio */
-	uint64_t memlock; /* bytes that this process may lock; UINT64_MAX: any number */
+	uint64_t memlock; /* RLIMIT_MEMLOCK in bytes; UINT64_MAX: none */
+	bool privileged; /* CAP_IPC_LOCK, as root has it: VFIO takes no notice of the limit, vDPA does */
 
 	/* For information. */
 	uint64_t memory_available; /* bytes; 0: not known */

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "backend/netdev.h"
@@ -125,13 +125,11 @@ static unsigned count_entries(const char *path)
 	return n;
 }
 
-/* Root has CAP_IPC_LOCK. */
 static uint64_t lock_limit(void)
 {
 	struct rlimit limit;
 
-	if (geteuid() == 0 || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 ||
-	    limit.rlim_cur == RLIM_INFINITY)
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
 		return UINT64_MAX;
 	return limit.rlim_cur;
 }
@@ -161,7 +159,10 @@ void check_read_devices(struct check_facts *f)
 	f->io_uring = try_io_uring();
 	f->iommu_groups = count_entries("/sys/kernel/iommu_groups");
 	f->vfio = access("/dev/vfio/vfio", R_OK | W_OK) == 0 ? 0 : errno;
+	if (access("/dev/iommu", R_OK | W_OK) == 0) /* the other way to a device */
+		f->vfio = 0;
 	f->memlock = lock_limit();
+	f->privileged = geteuid() == 0;
 	f->vhost_net = access("/dev/vhost-net", R_OK | W_OK) == 0 ? 0 : errno;
 	f->vdpa_devices = count_entries("/sys/bus/vdpa/devices");
 	find_vdpa(f);

@@ -78,8 +78,8 @@ static void serve_exit(struct machine *m, struct vcpu *v)
 /*
  * EFAULT: there is nothing behind memory that the guest has touched, though it is mapped. RAM cannot get shorter
  * (mem/gmem.h); a file that a vfio-user server gave for its registers can. KVM does not say where it was, so that all
- * such memory is taken away, and the devices' functions are called instead: slower, but nothing can be missing there.
- * False: there was none, and no other vCPU can have taken it away since this one's last success.
+ * such memory is taken away for good, and the devices' functions are called instead: slower, but nothing can be missing
+ * there. False: there is none, nor was there any when this vCPU entered the guest.
  */
 static bool repair_memory(struct machine_vcpu *mv, bool again)
 {
@@ -87,8 +87,9 @@ static bool repair_memory(struct machine_vcpu *mv, bool again)
 
 	if (n > 0)
 		log_limited(&mv->memory_faults,
-			    "a device's memory cannot be read or written: a server has made its "
-			    "file shorter? From now on each access to a device is a message");
+			    "memory that the guest has touched is not there: a device's, whose "
+			    "server has made its file shorter? No device's memory is the guest's "
+			    "any more");
 	return n > 0 || !again;
 }
 

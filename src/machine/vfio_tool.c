@@ -283,13 +283,18 @@ static struct vfio_host this_host(const char *bdf)
 	struct host_device d;
 	struct rlimit limit;
 	struct err ignored;
-	char path[64];
+	char path[HOST_CDEV_LEN], dir[64];
 
 	if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
 		h.memlock = limit.rlim_cur;
 	if (host_read(&d, "", bdf, &ignored) == 0) {
 		snprintf(path, sizeof(path), "/dev/vfio/%d", d.group);
 		h.group = access_error(path);
+		/* By iommufd neither the group's file nor the container's is needed. */
+		snprintf(dir, sizeof(dir), "/sys/bus/pci/devices/%s", d.bdf);
+		if (host_cdev(path, dir) && access_error(path) == 0 &&
+		    access_error("/dev/iommu") == 0)
+			h.container = h.group = 0;
 	}
 	return h;
 }

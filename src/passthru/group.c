@@ -122,6 +122,12 @@ int kernel_map_error(const struct vfio_kernel *k, const char *call, struct err *
 			       "the host has no %llu MiB that it can pin: passthrough needs all of "
 			       "the guest's memory at once; try less --memory",
 			       (unsigned long long)need);
+	if (limit.rlim_cur / MIB >= need) /* iommufd counts by user, not by process */
+		return err_set(e, ENOMEM,
+			       "the guest's %llu MiB have to be locked in memory; with what this "
+			       "user's other guests have locked that is more than the limit of "
+			       "%llu KiB (ulimit -l)",
+			       (unsigned long long)need, (unsigned long long)limit.rlim_cur / KIB);
 	return err_set(e, ENOMEM,
 		       "the guest's %llu MiB have to be locked in memory, and the limit is %llu "
 		       "KiB: 'ulimit -l %llu' (root, or /etc/security/limits.conf, raises it)",
@@ -193,7 +199,7 @@ int kernel_join_group(struct vfio_kernel *k, const struct kernel_place *at, stru
 	return fd;
 }
 
-/* The kernel unmaps, and unpins, when the last group leaves. */
+/* The kernel unmaps, and unpins, when the last group leaves, or the iommufd is closed. */
 void vfio_kernel_destroy(struct vfio_kernel *k)
 {
 	if (!k)

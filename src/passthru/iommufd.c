@@ -57,20 +57,23 @@ int iommufd_open_device(struct vfio_kernel *k, const struct kernel_place *at, st
 	char path[HOST_CDEV_LEN];
 	int fd, rc;
 
-	/* Two address spaces would pin the guest's memory twice: who has begun with a container goes on with it. */
+	/* Two address spaces would pin the guest's memory twice: who has begun with one kind goes on with it. */
 	if (k->container >= 0 || !host_cdev(path, at->dir))
 		return -ENOENT;
 	if (k->iommu < 0)
 		k->iommu = k->call->open("/dev/iommu", O_RDWR | O_CLOEXEC);
 	fd = k->iommu < 0 ? -1 : k->call->open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
-		return -ENOENT;
+		return k->ioas ? err_sys(e, "%s", path) : -ENOENT;
 	/* KVM first: the device remembers at its binding which guest it is for. */
 	if (k->host.file)
 		k->host.file(k->host.arg, fd, true);
 	bind.iommufd = k->iommu;
-	/* What keeps it from being bound the group's way meets as well, and there it has a name. */
-	rc = k->call->ioctl(fd, IOMMUFD_DEVICE_BIND, &bind) < 0 ? -ENOENT : attach(k, fd, e);
+	/* What keeps the first one from being bound the group's way meets as well, and there it has a name. */
+	if (k->call->ioctl(fd, IOMMUFD_DEVICE_BIND, &bind) == 0)
+		rc = attach(k, fd, e);
+	else
+		rc = k->ioas ? err_sys(e, "VFIO_DEVICE_BIND_IOMMUFD") : -ENOENT;
 	if (rc < 0)
 		iommufd_close_device(k, fd);
 	return rc < 0 ? rc : fd;

@@ -334,10 +334,13 @@ static int open_device(struct kernel_device *d, const struct kernel_place *at, s
 	struct vfio_kernel *k = d->owner;
 	int group, rc = iommufd_open_device(k, at, e);
 
-	d->fd = rc;
-	d->by_iommufd = rc >= 0;
+	if (rc >= 0) {
+		d->fd = rc;
+		d->by_iommufd = true;
+		return 0;
+	}
 	if (rc != -ENOENT)
-		return MIN(rc, 0);
+		return rc;
 	group = kernel_join_group(k, at, e);
 	if (group < 0)
 		return group;

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include "base/log.h"
 #include "pci/pci_impl.h"
 
 #define PAGE  (4 * KIB)
@@ -191,6 +192,12 @@ int pci_place_bars(struct pci_bus *b, struct pci_dev *d, struct err *e)
 		if (rc == 0 && !find_place(b, &d->bar[i], &at[i]))
 			rc = err_set(e, ENOSPC, "PCI: no room for BAR %u of %s (%#llx bytes)", i,
 				     d->name, (unsigned long long)d->bar[i].size);
+		/* A device works without its ROM. */
+		if (rc < 0 && i == PCI_ROM_BAR) {
+			log_warn("%s; the guest gets the device without its ROM", e->text);
+			d->bar[i].size = 0;
+			rc = 0;
+		}
 	}
 	if (rc < 0) {
 		b->next32 = next32, b->next64 = next64, b->next_io = next_io;

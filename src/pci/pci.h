@@ -32,9 +32,8 @@
 /* What a BAR is, filled in by the device; `at` and `mapped` are pci's. */
 struct pci_bar {
 	const char *name;
-	uint64_t
-		size; /* bytes, a power of two, at least 16 (I/O: 4 to 256, ROM: 2 KiB); 0: there is none */
-	bool is_64; /* takes the next BAR's register too */
+	uint64_t size; /* bytes, a power of two, 16 or more (I/O: 4 to 256, ROM: 2 KiB); 0: none */
+	bool is_64;    /* takes the next BAR's register too */
 	bool prefetchable;
 	bool io; /* in the space of the I/O ports; then neither of the two above */
 	const struct bus_ops *ops;

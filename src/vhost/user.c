@@ -71,6 +71,11 @@ static void try_again(struct user *u, struct news *news)
 	if (rc < 0) {
 		user_lose(u, NULL);
 		u->why[0] = '\0';
+		if (!user_can_resume(u)) {
+			u->waiting = false;
+			give_up(u, news);
+			return;
+		}
 		u->retry_ms = MIN(2 * u->retry_ms, RETRY_LAST_MS);
 		return;
 	}

@@ -20,9 +20,10 @@ static unsigned queue_of(unsigned pair, unsigned half)
 /* The loop has no business with doorbells of queues that it does not serve. */
 static int watch_doorbells(struct net *net, unsigned pair, bool watch)
 {
-	int rc = virtio_watch_doorbell(&net->base, RX_QUEUE(pair), watch);
+	int rx = virtio_watch_doorbell(&net->base, RX_QUEUE(pair), watch);
+	int tx = virtio_watch_doorbell(&net->base, TX_QUEUE(pair), watch);
 
-	return rc < 0 ? rc : virtio_watch_doorbell(&net->base, TX_QUEUE(pair), watch);
+	return rx < 0 ? rx : tx;
 }
 
 static void start(struct net *net, unsigned pair)

@@ -620,6 +620,20 @@ TEST(device_that_cannot_be_bound_is_tried_by_its_group_which_says_why)
 	fini();
 }
 
+TEST(second_device_that_iommufd_refuses_does_not_pin_memory_again)
+{
+	struct vfio_device *a, *b;
+
+	init_iommufd();
+	a = opened(A);
+	h.bind = EBUSY;
+	CHECK_EQ(-EBUSY, vfio_kernel_open(&b, h.k, B, &h.e));
+	CHECK_HAS(h.e.text, "VFIO_DEVICE_BIND_IOMMUFD");
+	CHECK_EQ(1, h.n_maps);
+	vfio_destroy(a);
+	fini();
+}
+
 TEST(memory_that_iommufd_cannot_pin_is_told_with_the_mend)
 {
 	init_iommufd();

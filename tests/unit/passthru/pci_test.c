@@ -234,6 +234,16 @@ TEST(window_without_room_is_an_error)
 	front_fini(&f);
 }
 
+TEST(rom_that_has_no_place_is_left_out)
+{
+	front_init(&f);
+	f.dev.base.region[PCI_ROM_BAR].size = 8 * GIB;
+	plug();
+	set(&f, PCI_ROM_ADDRESS, 0xffffffff, 4);
+	CHECK_EQ(0, cfg(&f, PCI_ROM_ADDRESS, 4));
+	front_fini(&f);
+}
+
 TEST(capabilities_that_overlap_or_leave_the_space_are_hidden)
 {
 	unsigned at[16];
