@@ -2,6 +2,7 @@
 """From exec to exit at the first instruction of init, in virtual time: the nested lab under icount (docs/lab.md), where
 neither the host's speed nor its load matters. QEMU's microvm does not come to its end there and is left out."""
 import os
+import re
 import subprocess
 import sys
 
@@ -28,7 +29,9 @@ def make_files():
     """An init that resets the machine at once, in an initrd and on a disk."""
     subprocess.run(f"""cd {peers.ROOT} && mkdir -p {WORK}/root && gcc -Os -static -nostdlib -ffreestanding \
         -fno-stack-protector -o {WORK}/root/init images/test/exit.c && cd {WORK}/root && echo init | cpio -o -H newc --quiet >../initrd.img \
-        && rm -f ../root.ext4 && /sbin/mkfs.ext4 -q -d . ../root.ext4 16M >/dev/null 2>&1""", shell=True, check=True)
+        && rm -f ../root.ext4 && /sbin/mkfs.ext4 -q -d . ../root.ext4 16M >/dev/null 2>&1
+        mkdir -p ../dmesg/bin && cd ../dmesg && cp /bin/busybox bin && find . | cpio -o -H newc --quiet >../dmesg.img""",
+                   shell=True, check=True)
 
 
 def name(case):
@@ -54,6 +57,27 @@ def run(case, runs):
             return p.stdout
         print(f"   {name(case)}: the lab came to no end (status {p.returncode}): {p.stderr[-200:]}", file=sys.stderr)
     return ""
+
+
+def initcalls():
+    """The kernel's own initcalls by what each took, in ms of virtual time: what printk's clock says between its two lines. One
+    that the scheduler interrupts, to unpack the initrd for one, has that in it too."""
+    words = (CMDLINE + " initcall_debug printk.time=1 log_buf_len=1M rdinit=/bin/busybox -- sh -c "
+             "\"busybox dmesg | busybox grep -E 'initcall|calling'\"")
+    vmm = [f"{peers.BUILD}/toyvmm", "run", "--quiet", "--kernel", kernel(BASE), "--memory", "128M", "--initrd",
+           f"{WORK}/dmesg.img", "--cmdline", words]
+    p = subprocess.run([f"{peers.ROOT}/lab/run", "--icount", "--timeout", "100", "--", *vmm], capture_output=True, text=True,
+                       errors="replace", cwd=peers.ROOT, check=False)
+    began, table = {}, Table("Boot of Linux, the longest initcalls", "ms of virtual time")
+    took = {}
+    for at, what, call in re.findall(r"^\[ *([\d.]+)\] (calling|initcall) +(\w+)", p.stdout, re.M):
+        if what == "calling":
+            began[call] = float(at)
+        elif call in began:
+            took[call] = (float(at) - began[call]) * 1e3
+    for call in sorted(took, key=took.get, reverse=True)[:12]:
+        table.add(call, "toyvmm", took[call])
+    return table
 
 
 def cases(long):
@@ -88,7 +112,8 @@ def measure(long, _tap):
                 found.append((int(word[3]), word[1], int(word[2])))
         for number, what, key in sorted(found, reverse=True)[:12]:
             places.add(f"{what} {key:#x}", "toyvmm", number)
+    calls = initcalls() if os.path.exists(kernel(BASE)) else Table("")
     for row in exits.rows.values(): # several reasons may be "other"
         for column, samples in row.items():
             row[column] = [sum(samples)]
-    return [t for t in (phases, exits, places) if t.rows]
+    return [t for t in (phases, exits, places, calls) if t.rows]
