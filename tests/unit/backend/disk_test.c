@@ -58,6 +58,31 @@ TEST(several_buffers_are_one_request)
 		}
 }
 
+/* Small ones that the page cache has, one that is too long for that, and all of them where the file cannot tell. */
+TEST(reads_are_the_same_with_and_without_the_ring)
+{
+	for (unsigned no_nowait = 0; no_nowait < 2; no_nowait++) {
+		static const unsigned len[4] = {512, 4096, 128 * KIB, 4096};
+		static uint8_t data[4][128 * KIB];
+		static struct pending p[4];
+		struct rig g;
+
+		rig_init(&g, DISK_ENGINE_AUTO);
+		rig_open(&g);
+		g.d->file.no_nowait = no_nowait;
+		memset(data, 0, sizeof(data));
+		for (unsigned n = 0; n < 4; n++)
+			rig_submit(&g, &p[n], DISK_READ, n * 1536, data[n], len[n]);
+		for (unsigned n = 0; n < 4; n++) {
+			CHECK_EQ(0, rig_wait(&g, &p[n]));
+			CHECK_EQ(1, p[n].done);
+			CHECK_EQ(rig_byte(n * 1536), data[n][0]);
+			CHECK_EQ(rig_byte(n * 1536 + len[n] - 1), data[n][len[n] - 1]);
+		}
+		rig_fini(&g);
+	}
+}
+
 TEST(many_more_requests_than_the_ring_holds)
 {
 	for
