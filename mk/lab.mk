@@ -35,7 +35,7 @@ $(LAB)/bookworm-backports/modules.ok: $(LAB)/bookworm-backports/kernel.ok lab/bu
 	@BUILD=$(BUILD) lab/build-modules $(@D)/kernel bookworm-backports
 	@touch $@
 
-## make tour        one disk and one network card, given to a guest by every path there is (ten minutes, in the lab)
+## make tour        one disk and one network card, given to a guest by every path there is (four minutes, in the lab)
 .PHONY: tour
 tour: $(BUILD)/toyvmm $(BUILD)/vfio-user-nvme $(IMAGES)/vmlinux $(IMAGES)/test-initrd.img lab-next
 	@BUILD=$(BUILD) lab/tour
