@@ -18,6 +18,11 @@ bench-guard: $(BUILD)/toyvmm $(IMAGES)/vmlinux lab-images bench-guests
 bench-io: $(BUILD)/toyvmm $(IMAGES)/vmlinux $(IMAGES)/test-initrd.img lab-images
 	bench/io
 
+## make bench-passthru  an NVMe disk and a network card by VFIO, vhost-user, virtiofs, in the lab, beside QEMU (six minutes)
+.PHONY: bench-passthru
+bench-passthru: $(BUILD)/toyvmm $(IMAGES)/vmlinux $(IMAGES)/test-initrd.img lab-images $(BUILD)/bench/start.elf
+	bench/passthru
+
 bench-guests: $(BENCH_GUESTS) $(BUILD)/bench/disk.img
 BENCH_GUEST = gcc $(GUEST_CFLAGS) -Itests/guest -Wl,--build-id=none -Wl,-T,tests/guest/guest.ld -o $@ tests/guest/start.S
 $(BUILD)/bench/%.elf: bench/guest/%.c $(GUEST_LIB) $(wildcard tests/guest/*.S tests/guest/*.ld tests/guest/*.h bench/guest/*.h)

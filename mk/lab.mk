@@ -46,7 +46,7 @@ $(LAB)/iommufd/initramfs.cpio: $(LAB)/iommufd/vmlinux lab/mkouter lab/outer-init
 	@echo '  INITRD  $@'
 	@lab/mkouter $<.modules $@
 
-## make tour        one disk and one network card, given to a guest by every path there is (ten minutes, in the lab)
+## make tour        one disk and one network card, given to a guest by every path there is (four minutes, in the lab)
 .PHONY: tour
 tour: $(BUILD)/toyvmm $(BUILD)/vfio-user-nvme $(IMAGES)/vmlinux $(IMAGES)/test-initrd.img lab-next
 	@BUILD=$(BUILD) lab/tour

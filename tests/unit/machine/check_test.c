@@ -245,11 +245,13 @@ TEST(check_of_locked_memory_tells_the_limit)
 	f.memlock = 8 * MIB;
 	CHECK(report(&f));
 	check_mends();
-	CHECK_HAS(text, " no locked memory 8192 KiB: too little for a guest with --vfio or --vdpa\n");
+	CHECK_HAS(text,
+		  " no locked memory 8192 KiB: too little for a guest with --vfio or --vdpa\n");
 	CHECK_HAS(text, "ulimit -l unlimited");
 	f.privileged = true;
 	CHECK(report(&f));
-	CHECK_HAS(text, "as much as a guest with --vfio wants; one with --vdpa may have up to 8 MiB");
+	CHECK_HAS(text,
+		  "as much as a guest with --vfio wants; one with --vdpa may have up to 8 MiB");
 }
 
 TEST(check_of_vdpa_names_a_device_or_the_module)
