@@ -234,3 +234,19 @@ def interrupts(guest, name):
 def power_off(guest):
     guest.send("poweroff -f\r")
     assert guest.end() == 0
+
+
+def check_disk(vm, disk="/dev/vda"):
+    """A file system with a file whose checksum is the same once nothing is cached."""
+    vm.ok(f"mkfs.ext4 -q -F {disk} 24M && mkdir -p /mnt && mount {disk} /mnt")
+    vm.ok("dd if=/dev/urandom of=/mnt/file bs=64k count=64 2>/dev/null && md5sum /mnt/file >/tmp/sum")
+    vm.ok("umount /mnt && echo 3 >/proc/sys/vm/drop_caches")
+    vm.ok(f"e2fsck -fn {disk} && mount {disk} /mnt && md5sum -c /tmp/sum && umount /mnt")
+
+
+AGAIN = ("for i in $(seq {times}); do echo {device} >/sys/bus/virtio/drivers/{driver}/unbind && "
+         "echo {device} >/sys/bus/virtio/drivers/{driver}/bind || exit 1; done")
+
+
+def driver_comes_and_goes(vm, device, driver, times):
+    vm.ok(f"({AGAIN.format(times=times, device=device, driver=driver)})")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # lab: --kernel $BUILD/lab/bookworm-backports --device virtio-net,virtio-blk
-"""vDPA with Linux' drivers: virtio devices behind an IOMMU, simulated ones, and a process (VDUSE)."""
-import hashlib
+"""vDPA with Linux' drivers: virtio devices behind an IOMMU, and simulated ones."""
 import os
 import resource
 
@@ -40,22 +39,6 @@ def start(*options, **more):
     return vm.shell()
 
 
-def check_disk(vm, disk="/dev/vda"):
-    """A file system with a file whose checksum is the same once nothing is cached."""
-    vm.ok(f"mkfs.ext4 -q -F {disk} 24M && mkdir -p /mnt && mount {disk} /mnt")
-    vm.ok("dd if=/dev/urandom of=/mnt/file bs=64k count=64 2>/dev/null && md5sum /mnt/file >/tmp/sum")
-    vm.ok("umount /mnt && echo 3 >/proc/sys/vm/drop_caches")
-    vm.ok(f"e2fsck -fn {disk} && mount {disk} /mnt && md5sum -c /tmp/sum && umount /mnt")
-
-
-AGAIN = ("for i in $(seq {times}); do echo {device} >/sys/bus/virtio/drivers/{driver}/unbind && "
-         "echo {device} >/sys/bus/virtio/drivers/{driver}/bind || exit 1; done")
-
-
-def driver_comes_and_goes(vm, device, driver, times):
-    vm.ok(f"({AGAIN.format(times=times, device=device, driver=driver)})")
-
-
 @pytest.mark.parametrize("transport,cpus", [("pci", "4"), ("mmio", "1")])
 def test_hardware_serves_the_guest(real, servers, transport, cpus):
     """Both devices at once. More than 4 GiB of memory: two regions are mapped."""
@@ -64,12 +47,12 @@ def test_hardware_serves_the_guest(real, servers, transport, cpus):
                memory="4352M" if transport == "pci" else "384M") as vm:
         vm.ok(f"ifconfig eth0 {GUEST} up && ping -c 3 -W 20 {HOST}")
         both_ways(vm, HOST, servers, SIZE)
-        check_disk(vm)
-        driver_comes_and_goes(vm, vm.ok("basename $(readlink -f /sys/class/net/eth0/device)"), "virtio_net", 5)
+        passthru.check_disk(vm)
+        passthru.driver_comes_and_goes(vm, vm.ok("basename $(readlink -f /sys/class/net/eth0/device)"), "virtio_net", 5)
         vm.ok(f"ifconfig eth0 {GUEST} up && ping -c 3 -W 20 {HOST}")
         both_ways(vm, HOST, servers, SIZE)
-        driver_comes_and_goes(vm, vm.ok("basename $(readlink -f /sys/block/vda/device)"), "virtio_blk", 5)
-        check_disk(vm, "/dev/vd[a-z]")
+        passthru.driver_comes_and_goes(vm, vm.ok("basename $(readlink -f /sys/block/vda/device)"), "virtio_blk", 5)
+        passthru.check_disk(vm, "/dev/vd[a-z]")
         end(vm)
 
 
@@ -111,51 +94,11 @@ def test_simulated_devices():
     """The network returns what is sent to it: the guest sees its own frames come back."""
     net, blk = passthru.vdpa_sim("sim0", "net"), passthru.vdpa_sim("sim1", "blk")
     with start("--vdpa", net, "--vdpa", blk, "--cpus", "2") as vm:
-        check_disk(vm)
+        passthru.check_disk(vm)
         vm.ok("ifconfig eth0 hw ether 02:00:00:00:00:02; ifconfig eth0 192.168.20.2 up; arp -s 192.168.20.3 02:00:00:00:00:03")
         vm.run("ping -c 3 -W 1 192.168.20.3")
         assert int(vm.ok("cat /sys/class/net/eth0/statistics/rx_packets")) >= 3
-        driver_comes_and_goes(vm, vm.ok("basename $(readlink -f /sys/block/vda/device)"), "virtio_blk", 3)
+        passthru.driver_comes_and_goes(vm, vm.ok("basename $(readlink -f /sys/block/vda/device)"), "virtio_blk", 3)
         end(vm)
     for name in "sim0", "sim1":
         passthru.remove_vdpa(name)
-
-
-def test_a_process_is_the_disk(tmp_path):
-    image = tmp_path / "disk.img"
-    image.write_bytes(bytes(32 * MIB))
-    daemon = passthru.Vduse("vduse0", str(image), queues=2)
-    with start("--vdpa", daemon.node, "--cpus", "2") as vm:
-        check_disk(vm)
-        driver_comes_and_goes(vm, vm.ok("basename $(readlink -f /sys/block/vda/device)"), "virtio_blk", 3)
-        end(vm)
-    daemon.stop()
-    assert image.read_bytes()[0x438:0x43a] == b"\x53\xef"  # the magic number of ext4
-
-
-def test_a_process_dies_and_another_takes_its_place(tmp_path):
-    """Nobody tells toyvmm, and nobody needs to: requests wait in the ring, and the next process finds them there."""
-    image = tmp_path / "disk.img"
-    image.write_bytes(bytes(32 * MIB))
-    daemon = passthru.Vduse("vduse1", str(image))
-    with start("--vdpa", daemon.node) as vm:
-        vm.ok("dd if=/dev/urandom of=/tmp/data bs=64k count=64 2>/dev/null")
-        write_all = "dd if=/tmp/data of=/dev/vda bs=64k oflag=direct seek={at} 2>/dev/null"
-        vm.ok(f"(for i in $(seq 4); do {write_all.format(at=0)} || exit; done; touch /tmp/first) & true")
-        daemon.kill()
-        vm.ok(f"({write_all.format(at=64)} && touch /tmp/second) & true")
-        assert vm.run("cat /tmp/second")[1] != 0
-        daemon.again()
-        vm.ok("wait; ls /tmp/first /tmp/second")
-        data = image.read_bytes()[:8 * MIB]
-        assert vm.ok("md5sum </tmp/data").split()[0] == hashlib.md5(data[:4 * MIB]).hexdigest()
-        assert data[:4 * MIB] == data[4 * MIB:]
-        # Where none comes, a reset ends the wait: the kernel gives up, toyvmm says so, and the guest goes on without.
-        daemon.kill()
-        daemon.give_up_after(2)
-        device = vm.ok("basename $(readlink -f /sys/block/vda/device)")
-        vm.send(f"echo {device} >/sys/bus/virtio/drivers/virtio_blk/unbind\r")
-        vm.expect(f"toyvmm: vdpa0: {daemon.node}: reset: Input/output error")
-        vm.ok("ls /proc")
-        end(vm)
-    passthru.remove_vdpa("vduse1")
