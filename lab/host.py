@@ -142,7 +142,7 @@ def boot(command, server=None, env=None):
                 done = True
                 break
             elif line.strip() and not re.match(r"\x1b|SeaBIOS|\[ .*PCI: Fatal", line):
-                print("   " + line.rstrip(), flush=True)
+                print(f"   {os.path.basename(command[0])}: {line.rstrip()}", flush=True)
         if done and "qemu" in command[0]:
             vm.kill()  # "poweroff -f" halts its machine
         vm.wait()
