@@ -2,6 +2,7 @@
 """What a VMM has in memory beyond guest RAM: resident pages of all mappings but the largest, from /proc/PID/smaps."""
 import os
 import subprocess
+import time
 
 import peers
 from report import Table
@@ -24,8 +25,8 @@ def beyond_ram(pid, memory):
     return resident, private
 
 
-def hold(name, machine, requests, tables, label):
-    """One VM of bench/guest/hold.c: idle, then after so many thousand requests."""
+def hold(name, machine, requests, tables, label, pause=0):
+    """One VM of bench/guest/hold.c: idle, then after so many thousand requests, with so many seconds after each thousand."""
     resident, private = tables
     with open(peers.VMMS["toyvmm"].program, "rb") as program:
         os.fsync(program) # pages of a program that has just been linked count as written
@@ -40,6 +41,7 @@ def hold(name, machine, requests, tables, label):
                 for table, value in zip((resident, private), beyond_ram(vm.pid, machine.memory)):
                     table.add(what, name, value)
             if thousand < requests:
+                time.sleep(pause)
                 vm.stdin.write(b"x")
                 vm.stdin.flush()
                 words = b""
@@ -55,6 +57,6 @@ def measure(long, tap):
         for memory in (128, 2048):
             hold(name, peers.Machine(kernel, memory=memory), 0, tables, f"1 vCPU, {memory} MiB")
         hold(name, peers.Machine(kernel, cpus=32), 0, tables, "32 vCPUs")
-        hold(name, peers.Machine(kernel, disks=[image], tap=tap), 100 if long else 3, tables,
-             "disk and tap" if tap else "disk")
+        hold(name, peers.Machine(kernel, disks=[image], tap=tap), 60 if long else 3, tables,
+             "disk and tap" if tap else "disk", pause=60 if long else 0) # an hour of it
     return list(tables)
