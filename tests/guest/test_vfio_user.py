@@ -68,7 +68,7 @@ def test_server_makes_the_file_of_a_mapped_bar_shorter(tmp_path):
     server.kill()
     # A paravirtual KVM brings the access as an exit, others fail: then the memory is taken away, once.
     fails = "svm" in CPUINFO or "vmx" in CPUINFO
-    assert errors[0].count("toyvmm: a device's memory cannot be read or written: ") == fails, errors
+    assert errors[0].count("toyvmm: memory that the guest has touched is not there: ") == fails, errors
 
 
 def message(number, command, payload=b"", flags=REPLY, size=None):
