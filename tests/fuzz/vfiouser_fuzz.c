@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "backend/unix_socket.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "passthru/user_impl.h"
@@ -54,21 +55,15 @@ static int open_kind(unsigned kind)
 
 static void send_piece(int to, const uint8_t *data, size_t len, unsigned n_fds, unsigned kind)
 {
-	char control[CMSG_SPACE(7 * sizeof(int))] __attribute__((aligned(8))) = {0};
+	union unix_fds room;
 	struct iovec iov = {(void *)(uintptr_t)data, len};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
 	int fd[7];
 
 	for (unsigned i = 0; i < n_fds; i++)
 		fd[i] = open_kind(kind + i);
-	if (n_fds > 0) {
-		msg.msg_control = control;
-		msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		CMSG_FIRSTHDR(&msg)->cmsg_level = SOL_SOCKET;
-		CMSG_FIRSTHDR(&msg)->cmsg_type = SCM_RIGHTS;
-		CMSG_FIRSTHDR(&msg)->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&msg)), fd, n_fds * sizeof(int));
-	}
+	if (n_fds > 0)
+		unix_put_fds(&msg, &room, fd, n_fds);
 	if (sendmsg(to, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 		require(errno == EAGAIN || errno == ENOBUFS);
 	for (unsigned i = 0; i < n_fds; i++)

@@ -354,6 +354,25 @@ static void refused(int error, const char *text)
 	CHECK_HAS(h.e.text, text);
 }
 
+/* The same by groups and by iommufd: */
+
+static void ram_and_nothing_else(void)
+{
+	CHECK_EQ(1, h.n_maps);
+	CHECK(h.dma[0].iova == 0 && h.dma[0].size == 16 * MIB &&
+	      h.dma[0].vaddr == (uint64_t)(uintptr_t)h.ram.region[0].host);
+}
+
+static void hot_reset_when_all_is_ours(void)
+{
+	h.no_reset = true;
+	vfio_destroy(opened(A));
+	CHECK_EQ(2, h.hot_resets);
+	h.dependents_foreign = true;
+	vfio_destroy(opened(A));
+	CHECK_EQ(2, h.hot_resets);
+}
+
 TEST(ram_and_nothing_else_is_mapped_once_for_all_devices)
 {
 	struct vfio_device *a, *b;
@@ -362,9 +381,7 @@ TEST(ram_and_nothing_else_is_mapped_once_for_all_devices)
 	a = opened("00:10.0");
 	b = opened(B);
 	CHECK_STR(A, a->name);
-	CHECK_EQ(1, h.n_maps);
-	CHECK(h.dma[0].iova == 0 && h.dma[0].size == 16 * MIB &&
-	      h.dma[0].vaddr == (uint64_t)(uintptr_t)h.ram.region[0].host);
+	ram_and_nothing_else();
 	CHECK_EQ(1, h.files);
 	vfio_destroy(b);
 	vfio_destroy(a);
@@ -384,12 +401,7 @@ TEST(hundred_devices_come_and_go_and_leave_nothing)
 TEST(device_without_a_reset_is_reset_with_its_bus_when_all_of_it_is_ours)
 {
 	init();
-	h.no_reset = true;
-	vfio_destroy(opened(A));
-	CHECK_EQ(2, h.hot_resets);
-	h.dependents_foreign = true;
-	vfio_destroy(opened(A));
-	CHECK_EQ(2, h.hot_resets);
+	hot_reset_when_all_is_ours();
 	fini();
 }
 
@@ -575,9 +587,7 @@ TEST(host_with_iommufd_gives_devices_by_their_own_files)
 	b = opened(B);
 	CHECK(h.open == 3 && h.files == 2 &&
 	      h.attached == 2); /* the iommufd, and no group or container */
-	CHECK_EQ(1, h.n_maps);
-	CHECK(h.dma[0].iova == 0 && h.dma[0].size == 16 * MIB &&
-	      h.dma[0].vaddr == (uint64_t)(uintptr_t)h.ram.region[0].host);
+	ram_and_nothing_else();
 	vfio_destroy(b);
 	vfio_destroy(a);
 	CHECK_EQ(1, h.open);
@@ -588,12 +598,7 @@ TEST(host_with_iommufd_gives_devices_by_their_own_files)
 TEST(hot_reset_by_iommufd_is_done_when_the_kernel_says_that_all_is_ours)
 {
 	init_iommufd();
-	h.no_reset = true;
-	vfio_destroy(opened(A));
-	CHECK_EQ(2, h.hot_resets);
-	h.dependents_foreign = true;
-	vfio_destroy(opened(A));
-	CHECK_EQ(2, h.hot_resets);
+	hot_reset_when_all_is_ours();
 	fini();
 }
 
