@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """From exec to exit at the first instruction of init, in virtual time: the nested lab under icount (docs/lab.md), where
-neither the host's speed nor its load matters. QEMU's microvm does not come to its end there and is left out."""
+neither the host's speed nor its load matters. QEMU's microvm does not come to its end there and is left out; so is Cloud
+Hypervisor, to which init's reset is a reboot."""
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +12,7 @@ import peers
 from report import Table
 
 WORK = f"{peers.BUILD}/bench"
+NAMES = ("toyvmm", "Firecracker", "kvmtool")
 CMDLINE = "console=ttyS0 reboot=k panic=-1 cryptomgr.notests quiet"
 BASE = {"kernel": "small", "format": "ELF", "root": "initrd", "cpus": 1, "memory": 128}
 # AMD's exit codes (AMD64 manual, volume 2, appendix C) that a boot has
@@ -40,22 +43,26 @@ def name(case):
     return ", ".join(changed) or "small kernel, ELF, initrd, 1 vCPU, 128 MiB"
 
 
-def command(case):
-    words = ["./toyvmm", "run", "--quiet", "--kernel", "kernel", "--memory", f"{case['memory']}M", "--cpus", str(case["cpus"])]
-    root = ["--disk", "root.ext4,root"] if case["root"] == "disk" else ["--initrd", "initrd.img"]
-    return words + root + ["--cmdline", CMDLINE + (" init=/init" if case["root"] == "disk" else "")]
+def command(vmm, case):
+    """Of files in the working directory, the VMM itself among them."""
+    disk = case["root"] == "disk"
+    words = CMDLINE + (" root=/dev/vda rw init=/init" if disk else "")
+    machine = peers.Machine("kernel", case["memory"], case["cpus"], disks=["root.ext4"] if disk else [],
+                            initrd="" if disk else "initrd.img", cmdline=words, bzimage=case["format"] == "bzImage")
+    return ["./vmm", *peers.VMMS[vmm].command(machine)[1:]]
 
 
-def run(case, runs):
+def run(vmm, case, runs):
     """What bench/boot-outer prints. QEMU now and then stops for ever under icount: then once more, aloud."""
-    script = (f"mkdir /dev/shm/b && cp {peers.BUILD}/toyvmm {WORK}/initrd.img {WORK}/root.ext4 /dev/shm/b && "
+    script = (f"mkdir /dev/shm/b && cp {shutil.which(peers.VMMS[vmm].program)} /dev/shm/b/vmm && "
+              f"cp {WORK}/initrd.img {WORK}/root.ext4 /dev/shm/b && "
               f"cp {kernel(case)} /dev/shm/b/kernel && cd /dev/shm/b && exec {peers.ROOT}/bench/boot-outer \"$@\"")
     for _ in range(TRIES):
         p = subprocess.run([f"{peers.ROOT}/lab/run", "--icount", "--timeout", str(110 + 10 * runs), "--", "bash", "-c", script,
-                            "boot", str(runs), *command(case)], capture_output=True, text=True, cwd=peers.ROOT, check=False)
+                            "boot", str(runs), *command(vmm, case)], capture_output=True, text=True, cwd=peers.ROOT, check=False)
         if p.returncode == 0:
             return p.stdout
-        print(f"   {name(case)}: the lab came to no end (status {p.returncode}): {p.stderr[-200:]}", file=sys.stderr)
+        print(f"   {vmm}: {name(case)}: the lab came to no end (status {p.returncode}): {p.stderr[-200:]}", file=sys.stderr)
     return ""
 
 
@@ -96,24 +103,30 @@ def measure(long, _tap):
     make_files()
     phases, exits = Table("Boot of Linux, exec to exit", "ms of virtual time"), Table("Boot of Linux, exits by reason", "number")
     places = Table("Boot of Linux, the busiest ports and registers", "exits of the first case")
+    beside = {"guest": Table("Boot of Linux beside others, the guest's part", "ms of virtual time"),
+              "all": Table("Boot of Linux beside others, exec to exit", "ms of virtual time")}
     for case in cases(long):
         if not os.path.exists(kernel(case)):
             print(f"   {name(case)}: no {kernel(case)} (make guest-kernel)", file=sys.stderr)
             continue
-        found = []
-        for line in run(case, 3 if long else 2).splitlines():
-            word = line.split()
-            if word and word[0] == "TIMES":
-                for column, value in zip(("set-up", "guest", "teardown", "all"), word[1:]):
-                    phases.add(name(case), column, int(value) / 1e3)
-            elif word and word[0] == "COUNT" and word[1] == "kvm_exit":
-                exits.add(name(case), REASONS.get(word[2], "other"), int(word[3]))
-            elif word and word[0] == "COUNT" and case == BASE:
-                found.append((int(word[3]), word[1], int(word[2])))
-        for number, what, key in sorted(found, reverse=True)[:12]:
-            places.add(f"{what} {key:#x}", "toyvmm", number)
+        for vmm in peers.found(NAMES, case["format"].lower()):
+            places_found, label = [], name(case) if vmm == "toyvmm" else f"{vmm}: {name(case)}"
+            for line in run(vmm, case, 3 if long else 2).splitlines():
+                word = line.split()
+                if word and word[0] == "TIMES":
+                    for column, value in zip(("set-up", "guest", "teardown", "all"), word[1:]):
+                        phases.add(label, column, int(value) / 1e3)
+                        if column in beside:
+                            beside[column].add(name(case), vmm, int(value) / 1e3)
+                elif word and word[0] == "COUNT" and word[1] == "kvm_exit":
+                    exits.add(label, REASONS.get(word[2], "other"), int(word[3]))
+                elif word and word[0] == "COUNT" and case == BASE:
+                    places_found.append((int(word[3]), word[1], int(word[2])))
+            for number, what, key in sorted(places_found, reverse=True)[:12]:
+                places.add(f"{what} {key:#x}", vmm, number)
     calls = initcalls() if os.path.exists(kernel(BASE)) else Table("")
     for row in exits.rows.values(): # several reasons may be "other"
         for column, samples in row.items():
             row[column] = [sum(samples)]
-    return [t for t in (phases, exits, places, calls) if t.rows]
+    others = [t for t in beside.values() if len(t.columns()) > 1]
+    return [t for t in (phases, *others, exits, places, calls) if t.rows]

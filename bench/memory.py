@@ -2,12 +2,13 @@
 """What a VMM has in memory beyond guest RAM: resident pages of all mappings but the largest, from /proc/PID/smaps."""
 import os
 import subprocess
+import sys
 import time
 
 import peers
 from report import Table
 
-NAMES = ("toyvmm", "toyvmm mmio", "QEMU microvm", "QEMU q35")
+NAMES = ("toyvmm", "toyvmm mmio", "QEMU microvm", "QEMU q35", "Firecracker", "Cloud Hypervisor")
 
 
 def beyond_ram(pid, memory):
@@ -33,8 +34,12 @@ def hold(name, machine, requests, tables, label, pause=0):
     with subprocess.Popen(peers.VMMS[name].command(machine), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL) as vm:
         words = b""
-        while b"READY" not in words and (some := vm.stdout.read1()):
+        while b"READY" not in words.rpartition(b"\n")[0] and (some := vm.stdout.read1()):
             words += some
+        if b"READY" not in words or requests and b"READY, disk" not in words:
+            print(f"   {name}, {label}: the guest " + ("found no disk" if b"READY" in words else "did not start"), file=sys.stderr)
+            vm.kill()
+            return
         for thousand in range(requests + 1):
             if thousand in (0, 1, requests):
                 what = label + (f", after {thousand},000 reads" if thousand else "")

@@ -6,13 +6,16 @@
  */
 	.macro	life
 	mov	$0x3f8, %dx
-	mov	$'S', %al
+	mov	$1, %al
 	out	%al, %dx
 	xor	%al, %al
 	out	%al, $0xf4		/* QEMU's isa-debug-exit */
 	mov	$0x604, %dx
 	mov	$0x3400, %ax
 	out	%ax, %dx		/* toyvmm's ACPI power switch */
+	mov	$0x600, %dx
+	mov	$0x34, %al
+	out	%al, %dx		/* Cloud Hypervisor's */
 	mov	$0xfe, %al
 	out	%al, $0x64		/* the keyboard controller's reset */
 1:	hlt

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A VM that idles: says READY and sleeps until a byte comes over the serial port, for which it does 1,000 reads of
+ * A VM that idles: says READY, and whether it found a disk, and sleeps until a byte comes over the serial port, for which it does 1,000 reads of
  * 4 KiB from its disk, if it has one, and says DONE. What the VMM has in memory meanwhile is for others to look at.
  */
 #include "qemu.h"
@@ -41,7 +41,7 @@ void guest_main(const uint8_t *boot_params, const uint8_t *pvh_info)
 	guest_route(4);
 	outb(COM1 + 4, 0x0b);
 	outb(COM1 + 1, 0x01);
-	guest_print("READY\n");
+	guest_print(disk ? "READY, disk\n" : "READY\n");
 	for (;;) {
 		while (!asked)
 			sti_hlt();
