@@ -29,3 +29,14 @@ static inline uint64_t align_up(uint64_t value, uint64_t align)
 {
 	return align_down(value + align - 1, align);
 }
+
+/* For b > 0, rounded down where C's operators round towards 0. */
+static inline int64_t floor_div(int64_t a, int64_t b)
+{
+	return a / b - (a % b < 0);
+}
+
+static inline int64_t floor_mod(int64_t a, int64_t b)
+{
+	return a - floor_div(a, b) * b;
+}

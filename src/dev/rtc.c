@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/date.h"
 #include "base/io.h"
 
 /* Microseconds: an int64_t of them holds every year a guest can write (up to 25755), nanoseconds
@@ -88,17 +89,6 @@ static int64_t guest_now_us(const struct rtc *r)
 	return r->now_us(r->now_arg) + r->offset_us;
 }
 
-/* Rounds down: guests may live before 1970. */
-static int64_t floor_div(int64_t a, int64_t b)
-{
-	return a / b - (a % b < 0);
-}
-
-static int64_t floor_mod(int64_t a, int64_t b)
-{
-	return a - floor_div(a, b) * b;
-}
-
 static bool clock_stands(const struct rtc *r)
 {
 	return (r->cmos[REG_B] & B_SET) || (r->cmos[REG_A] & A_DIVIDER_HELD) == A_DIVIDER_HELD;
@@ -133,35 +123,35 @@ static int decode_hour(const struct rtc *r, uint8_t raw)
 /* Writes the present time into the registers, unless the clock stands and they are the guest's. */
 static void refresh_time(struct rtc *r)
 {
-	time_t now = floor_div(guest_now_us(r), US_PER_S);
-	struct tm tm;
+	struct date d;
 
-	if (clock_stands(r) || !gmtime_r(&now, &tm))
+	if (clock_stands(r))
 		return;
-	r->cmos[REG_SECONDS] = encode(r, tm.tm_sec);
-	r->cmos[REG_MINUTES] = encode(r, tm.tm_min);
-	r->cmos[REG_HOURS] = encode_hour(r, tm.tm_hour);
-	r->cmos[REG_WEEKDAY] = encode(r, tm.tm_wday + 1);
-	r->cmos[REG_DAY] = encode(r, tm.tm_mday);
-	r->cmos[REG_MONTH] = encode(r, tm.tm_mon + 1);
-	r->cmos[REG_YEAR] = encode(r, floor_mod(tm.tm_year + 1900LL, 100));
-	r->cmos[REG_CENTURY] = encode(r, floor_div(tm.tm_year + 1900LL, 100));
+	d = date_of(floor_div(guest_now_us(r), US_PER_S));
+	r->cmos[REG_SECONDS] = encode(r, d.second);
+	r->cmos[REG_MINUTES] = encode(r, d.minute);
+	r->cmos[REG_HOURS] = encode_hour(r, d.hour);
+	r->cmos[REG_WEEKDAY] = encode(r, d.weekday + 1);
+	r->cmos[REG_DAY] = encode(r, d.day);
+	r->cmos[REG_MONTH] = encode(r, d.month);
+	r->cmos[REG_YEAR] = encode(r, floor_mod(d.year, 100));
+	r->cmos[REG_CENTURY] = encode(r, floor_div(d.year, 100));
 }
 
 /* Moves the guest's clock to the time in the registers plus `fraction_us`. Odd dates carry over. */
 static void adopt_time(struct rtc *r, int64_t fraction_us)
 {
 	int century = decode(r, r->cmos[REG_CENTURY]);
-	struct tm tm = {
-		.tm_sec = decode(r, r->cmos[REG_SECONDS]),
-		.tm_min = decode(r, r->cmos[REG_MINUTES]),
-		.tm_hour = decode_hour(r, r->cmos[REG_HOURS]),
-		.tm_mday = decode(r, r->cmos[REG_DAY]),
-		.tm_mon = decode(r, r->cmos[REG_MONTH]) - 1,
-		.tm_year = century * 100 + decode(r, r->cmos[REG_YEAR]) - 1900,
+	struct date d = {
+		.year = century * 100 + decode(r, r->cmos[REG_YEAR]),
+		.month = decode(r, r->cmos[REG_MONTH]),
+		.day = decode(r, r->cmos[REG_DAY]),
+		.hour = decode_hour(r, r->cmos[REG_HOURS]),
+		.minute = decode(r, r->cmos[REG_MINUTES]),
+		.second = decode(r, r->cmos[REG_SECONDS]),
 	};
 
-	r->offset_us = timegm(&tm) * US_PER_S + fraction_us - r->now_us(r->now_arg);
+	r->offset_us = date_seconds(&d) * US_PER_S + fraction_us - r->now_us(r->now_arg);
 	r->checked_us = guest_now_us(r);
 }
 
