@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
+#include <time.h> /* clock_gettime() only: glibc's gmtime_r() first reads the time zone's file */
 
 #include "base/io.h"
 
@@ -130,38 +130,50 @@ static int decode_hour(const struct rtc *r, uint8_t raw)
 	return decode(r, raw & (uint8_t)~HOUR_PM) % 12 + (raw & HOUR_PM ? 12 : 0);
 }
 
+/* Days from 1970-01-01 to the first of a month, 0 to 11 or one that carries over, in the Gregorian calendar. */
+static int64_t days_until(int64_t year, int64_t month)
+{
+	int64_t from_march = floor_mod(month - 2, 12); /* a leap day is then the last of its year */
+
+	year += floor_div(month - 2, 12);
+	return year * 365 + floor_div(year, 4) - floor_div(year, 100) + floor_div(year, 400) +
+	       (153 * from_march + 2) / 5 - 719468;
+}
+
 /* Writes the present time into the registers, unless the clock stands and they are the guest's. */
 static void refresh_time(struct rtc *r)
 {
-	time_t now = floor_div(guest_now_us(r), US_PER_S);
-	struct tm tm;
+	int64_t now = floor_div(guest_now_us(r), US_PER_S);
+	int64_t of_day = floor_mod(now, S_PER_DAY), days = floor_div(now, S_PER_DAY);
+	/* 400 years have 146097 days: this year or one near it, made one not after it, then the right one. */
+	int64_t year = 1969 + floor_div(days * 400, 146097), month = 11;
 
-	if (clock_stands(r) || !gmtime_r(&now, &tm))
+	if (clock_stands(r))
 		return;
-	r->cmos[REG_SECONDS] = encode(r, tm.tm_sec);
-	r->cmos[REG_MINUTES] = encode(r, tm.tm_min);
-	r->cmos[REG_HOURS] = encode_hour(r, tm.tm_hour);
-	r->cmos[REG_WEEKDAY] = encode(r, tm.tm_wday + 1);
-	r->cmos[REG_DAY] = encode(r, tm.tm_mday);
-	r->cmos[REG_MONTH] = encode(r, tm.tm_mon + 1);
-	r->cmos[REG_YEAR] = encode(r, floor_mod(tm.tm_year + 1900LL, 100));
-	r->cmos[REG_CENTURY] = encode(r, floor_div(tm.tm_year + 1900LL, 100));
+	while (days_until(year + 1, 0) <= days)
+		year++;
+	while (days_until(year, month) > days)
+		month--;
+	r->cmos[REG_SECONDS] = encode(r, of_day % 60);
+	r->cmos[REG_MINUTES] = encode(r, of_day / 60 % 60);
+	r->cmos[REG_HOURS] = encode_hour(r, (int)(of_day / 3600));
+	r->cmos[REG_WEEKDAY] = encode(r, floor_mod(days + 4, 7) + 1); /* 1970 began on a Thursday */
+	r->cmos[REG_DAY] = encode(r, days - days_until(year, month) + 1);
+	r->cmos[REG_MONTH] = encode(r, month + 1);
+	r->cmos[REG_YEAR] = encode(r, floor_mod(year, 100));
+	r->cmos[REG_CENTURY] = encode(r, floor_div(year, 100));
 }
 
 /* Moves the guest's clock to the time in the registers plus `fraction_us`. Odd dates carry over. */
 static void adopt_time(struct rtc *r, int64_t fraction_us)
 {
-	int century = decode(r, r->cmos[REG_CENTURY]);
-	struct tm tm = {
-		.tm_sec = decode(r, r->cmos[REG_SECONDS]),
-		.tm_min = decode(r, r->cmos[REG_MINUTES]),
-		.tm_hour = decode_hour(r, r->cmos[REG_HOURS]),
-		.tm_mday = decode(r, r->cmos[REG_DAY]),
-		.tm_mon = decode(r, r->cmos[REG_MONTH]) - 1,
-		.tm_year = century * 100 + decode(r, r->cmos[REG_YEAR]) - 1900,
-	};
+	int64_t year = decode(r, r->cmos[REG_CENTURY]) * 100 + decode(r, r->cmos[REG_YEAR]);
+	int64_t days = days_until(year, decode(r, r->cmos[REG_MONTH]) - 1) +
+		       decode(r, r->cmos[REG_DAY]) - 1;
+	int64_t s = days * S_PER_DAY + decode_hour(r, r->cmos[REG_HOURS]) * 3600 +
+		    decode(r, r->cmos[REG_MINUTES]) * 60 + decode(r, r->cmos[REG_SECONDS]);
 
-	r->offset_us = timegm(&tm) * US_PER_S + fraction_us - r->now_us(r->now_arg);
+	r->offset_us = s * US_PER_S + fraction_us - r->now_us(r->now_arg);
 	r->checked_us = guest_now_us(r);
 }
 

@@ -152,6 +152,25 @@ TEST(rtc_tells_utc_in_bcd)
 	stop(&f);
 }
 
+/* Beside glibc's calendar: every day of leap and common years, some before 1970. */
+TEST(rtc_knows_every_day)
+{
+	static const int years[] = {1600, 1899, 1900, 1969, 1970, 2000, 2023, 2024, 2100, 9999};
+	struct fixture f;
+
+	start(&f);
+	set(&f, B, B_BIN | B_24H);
+	for (unsigned y = 0; y < sizeof(years) / sizeof(years[0]); y++)
+		for (int day = 1; day <= 366; day++) {
+			struct tm tm = {.tm_year = years[y] - 1900, .tm_mday = day};
+			f.now_us = timegm(&tm) * S;
+			check_date(&f, (uint8_t)((tm.tm_year + 1900) % 100), (uint8_t)(tm.tm_mon + 1),
+				   (uint8_t)tm.tm_mday);
+			CHECK_EQ(tm.tm_wday + 1, get(&f, WDAY));
+		}
+	stop(&f);
+}
+
 TEST(rtc_tells_time_in_binary)
 {
 	struct fixture f;
