@@ -130,7 +130,10 @@ static int decode_hour(const struct rtc *r, uint8_t raw)
 	return decode(r, raw & (uint8_t)~HOUR_PM) % 12 + (raw & HOUR_PM ? 12 : 0);
 }
 
-/* Days from 1970-01-01 to the first of a month, 0 to 11 or one that carries over, in the Gregorian calendar. */
+/*
+ * Days from 1970-01-01 to the first of a month, in the Gregorian calendar. Months begin at 0; those
+ * outside of a year carry over.
+ */
 static int64_t days_until(int64_t year, int64_t month)
 {
 	int64_t from_march = floor_mod(month - 2, 12); /* a leap day is then the last of its year */
@@ -145,7 +148,7 @@ static void refresh_time(struct rtc *r)
 {
 	int64_t now = floor_div(guest_now_us(r), US_PER_S);
 	int64_t of_day = floor_mod(now, S_PER_DAY), days = floor_div(now, S_PER_DAY);
-	/* 400 years have 146097 days: this year or one near it, made one not after it, then the right one. */
+	/* 400 years have 146097 days: one of the last two years, and the year's last month. */
 	int64_t year = 1969 + floor_div(days * 400, 146097), month = 11;
 
 	if (clock_stands(r))
