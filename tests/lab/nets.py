@@ -29,6 +29,11 @@ def until(true, what):
         time.sleep(0.05)
 
 
+def listening(port, *inside):
+    """Whether a TCP server waits at a port; `inside`: the words that a command in its namespace begins with."""
+    return f":{port:04X} " in tool(*inside, "cat", "/proc/net/tcp", "/proc/net/tcp6")
+
+
 def busy_ticks(pid):
     """The processor time a process has used, guest included."""
     with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
@@ -53,8 +58,7 @@ class Servers:
             ["socat", "-b", "65536", "-t", str(PATIENCE), f"TCP-LISTEN:{SUM},{listen}", "EXEC:md5sum"],
             ["iperf3", "--server"])]
         for port in SOURCE, SUM, SPEED:
-            until(lambda port=port: f":{port:04X} " in tool(*inside, "cat", "/proc/net/tcp", "/proc/net/tcp6"),
-                  f"a server at port {port}")
+            until(lambda port=port: listening(port, *inside), f"a server at port {port}")
 
     def sum(self, size):
         """The checksum of the first `size` bytes."""

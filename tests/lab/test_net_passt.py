@@ -7,12 +7,13 @@ import threading
 
 import pytest
 
-from nets import MIB, SUM, Servers, download, end, tool, until
+from nets import MIB, Servers, download, end, listening, tool, until
 from vm import PATIENCE, TEST_INITRD, Terminal
 
 # passt hands the host's own address on to the guest, and takes what goes to the gateway for the host.
 ADDRESS, GATEWAY, IN_TCP = "198.51.100.2", "198.51.100.1", 2222
-SIZE = 32 * MIB
+SIZE = 8 * MIB
+SUM = 5003  # answers with an empty line, and with the checksum of SIZE bytes: see upload()
 
 
 @pytest.fixture(scope="module", name="servers")
@@ -21,7 +22,11 @@ def servers_fixture(tmp_path_factory):
                   f"route add default via {GATEWAY}"):
         tool("ip", *words.split())
     servers = Servers(tmp_path_factory.mktemp("servers"), SIZE)
-    yield servers
+    words = ["socat", "-b", "65536", f"TCP-LISTEN:{SUM},fork,reuseaddr", f"SYSTEM:echo; head -c {SIZE} | md5sum"]
+    with subprocess.Popen(words) as upload_server:
+        until(lambda: listening(SUM), f"a server at port {SUM}")
+        yield servers
+        upload_server.kill()
     servers.stop()
 
 
@@ -36,12 +41,16 @@ def passt_fixture(tmp_path):
         process.kill()
 
 
-# With Debian 12's passt (2023-03) a guest that had ended its direction was seen to wait in vain for the end of the other,
-# with all of the data there. So both of these read a line, and not up to the end.
+# Debian 12's passt (2023-03-09) has faults in its tcp.c that the guests of every VMM meet; both were seen with QEMU, too:
+# - It resets a connection on which the guest alone sends: the handshake's acknowledgement does not count as one
+#   (tcp_update_seqack_from_tap(), line 1613), and at the eighth pause of 2 s, as a busy lab has them, tcp_timer_handler()
+#   gives up (line 2831). So the server says a line first: with the acknowledgement of that the wait is over.
+# - A guest that has ended its direction gets the answer several times over, and never its end: what it acknowledges is not
+#   taken out of the host's socket (tcp_tap_handler(), line 2641). So the guest ends nothing before it has the answer.
 def upload(vm):
     """The guest sends what it got before: the checksum by the host."""
-    return vm.ok(f"socat -b 65536 -t {PATIENCE} - TCP:{GATEWAY}:{SUM} </tmp/data | "
-                 "(read sum rest; echo $sum; killall socat)")
+    return vm.ok(f"socat -b 65536 -t {PATIENCE} -,ignoreeof TCP:{GATEWAY}:{SUM} </tmp/data | "
+                 "(read greeting; read sum rest; echo $sum; killall -q socat; true)")
 
 
 def checksum_by_guest(data):
@@ -66,7 +75,7 @@ def test_passt_carries_data_both_ways(servers, passt, transport, cpus, words):
         assert upload(vm) == servers.sum(SIZE)
         vm.ok("socat TCP-LISTEN:22,fork,reuseaddr EXEC:md5sum & true")
         vm.ok("until netstat -tln | grep -q ':22 '; do usleep 50000; done")
-        data = servers.data[:8 * MIB]
+        data = servers.data
         assert checksum_by_guest(data) == hashlib.md5(data).hexdigest()
         assert vm.ok("cat /sys/class/net/eth0/carrier") == "1"
         process.kill()
