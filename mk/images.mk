@@ -54,6 +54,14 @@ $(IMAGES)/hardware.img: $(BUILD)/lab/default/kernel.ok images/mkinitrd images/mo
 $(IMAGES)/hardware-initrd.img: $(IMAGES)/hardware.img $(IMAGES)/tools.img
 	@cat $^ >$@.tmp && mv $@.tmp $@
 
+# A guest with DPDK's own driver for virtio-net.
+$(IMAGES)/dpdk.img: images/mkdpdk images/mktools images/apt.sh | $(BUILD)/deps-build.ok $(BUILD)/deps-images.ok $(BUILD)/deps-test.ok
+	@echo '  INITRD  $@'
+	@BUILD=$(BUILD) images/mkdpdk $@
+
+$(IMAGES)/dpdk-initrd.img: $(IMAGES)/initrd.img $(IMAGES)/dpdk.img
+	@cat $^ >$@.tmp && mv $@.tmp $@
+
 ## make run_disk    boot Debian from a disk image with a network (root/root); what is written there stays
 .PHONY: run_disk
 run_disk: $(BUILD)/toyvmm images $(BUILD)/disk/debian.img

@@ -5,7 +5,7 @@ PYTEST    := /usr/bin/python3 -m pytest -p no:cacheprovider
 SAN       := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CLANG     ?= clang
 TEST_LIBS := cmocka
-LAB_GUEST := $(IMAGES)/vmlinux $(IMAGES)/test-initrd.img $(IMAGES)/hardware-initrd.img
+LAB_GUEST := $(IMAGES)/vmlinux $(addprefix $(IMAGES)/,test-initrd.img hardware-initrd.img dpdk-initrd.img)
 
 ## make test        install what is missing and run every test: units, fuzz corpora, guests, lab
 test: $(BUILD)/toyvmm $(BUILD)/toyvmm-san $(BUILD)/unit $(BUILD)/vfio-user-nvme fuzz-targets guests bench-guests images $(LAB_GUEST) lab-images lab-next | $(BUILD)/deps-test.ok
