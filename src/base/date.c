@@ -10,7 +10,8 @@
 
 /* Of a year that is no leap year, and of its beginning up to each month. */
 #define DAYS_PER_YEAR 365
-static const int days_before_month[MONTHS] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
+static const int days_before_month[MONTHS] = {0,   31,  59,  90,  120, 151,
+					      181, 212, 243, 273, 304, 334};
 
 static bool is_leap(int64_t year)
 {
