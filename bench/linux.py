@@ -23,17 +23,21 @@ def cost(workload, figure):
 def measure(long, _tap):
     out = os.path.abspath(f"{peers.BUILD}/bench-io/out")
     os.makedirs(out, exist_ok=True)
-    subprocess.run([f"{peers.ROOT}/bench/io", "-n", "5" if long else "3", "-s", "2" if long else "1", "--json", f"{out}/io.json",
-                    *NAMES], check=True)
+    how = ("-n", "5", "-s", "2", "-b", "3") if long else ("-n", "3", "-s", "1")
+    subprocess.run([f"{peers.ROOT}/bench/io", *how, "--json", f"{out}/io.json", *NAMES], check=True)
+    boots = Table("Linux guests, boot with a disk and a network", "ms")
     small = Table("Linux guests, small requests", "microseconds for each")
     streams = Table("Linux guests, streams", "microseconds for a MiB")
-    exits = Table("Linux guests, exits", "for a request, or 64 KiB of TCP")
+    exits = Table("Linux guests, exits", "for a boot, a request, or 64 KiB of TCP")
     with open(f"{out}/io.json", encoding="ascii") as found:
         results = json.load(found)
     for workload, row in results.items():
         stream = workload.endswith("1m-4") or workload in ("tcp-send", "tcp-receive")
         for vmm, runs in row.items():
             for figure, spent in runs:
-                (streams if stream else small).add(workload, NAMES[vmm], cost(workload, figure))
+                if workload == "boot":
+                    boots.add("exec to network", NAMES[vmm], figure)
+                else:
+                    (streams if stream else small).add(workload, NAMES[vmm], cost(workload, figure))
                 exits.add(workload, NAMES[vmm], spent)
-    return [small, streams, exits]
+    return [boots, small, streams, exits]
