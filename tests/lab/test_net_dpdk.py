@@ -168,7 +168,7 @@ def test_linux_takes_what_a_killed_driver_leaves(vm, servers):
         vm.send(CTRL_Z)
         vm.expect_exact(PROMPT)
         assert status(vm) == ["0x0F", "0x0F"]
-        vm.ok("bg; kill -9 %1")
+        vm.ok("bg; kill -9 %1; wait")
         assert status(vm) == ["0x00", "0x00"]
     give(vm, "")
     vm.ok(f"ip addr add {GUEST}/24 dev eth0; ip link set eth0 up; ip addr add {OTHER_GUEST}/24 dev eth1; ip link set eth1 up")
