@@ -26,6 +26,7 @@ def measure(long, _tap):
     how = ("-n", "5", "-s", "2", "-b", "3") if long else ("-n", "3", "-s", "1")
     subprocess.run([f"{peers.ROOT}/bench/io", *how, "--json", f"{out}/io.json", *NAMES], check=True)
     boots = Table("Linux guests, boot with a disk and a network", "ms")
+    memory = Table("Linux guests, memory beyond guest RAM", "KiB resident")
     small = Table("Linux guests, small requests", "microseconds for each")
     streams = Table("Linux guests, streams", "microseconds for a MiB")
     exits = Table("Linux guests, exits", "for a boot, a request, or 64 KiB of TCP")
@@ -37,7 +38,10 @@ def measure(long, _tap):
             for figure, spent in runs:
                 if workload == "boot":
                     boots.add("exec to network", NAMES[vmm], figure)
+                elif workload.startswith("memory"):
+                    memory.add({"memory-boot": "booted"}.get(workload, "after the workloads"), NAMES[vmm], figure)
                 else:
                     (streams if stream else small).add(workload, NAMES[vmm], cost(workload, figure))
-                exits.add(workload, NAMES[vmm], spent)
-    return [boots, small, streams, exits]
+                if spent is not None:
+                    exits.add(workload, NAMES[vmm], spent)
+    return [boots, memory, small, streams, exits]
