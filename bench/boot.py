@@ -58,7 +58,7 @@ def run(vmm, case, runs):
     script = (f"mkdir /dev/shm/b && cp {shutil.which(peers.VMMS[vmm].program)} /dev/shm/b/vmm && "
               f"cp {WORK}/initrd.img {WORK}/root.ext4 /dev/shm/b && "
               f"cp {kernel(case)} /dev/shm/b/kernel && cd /dev/shm/b && exec {peers.ROOT}/bench/boot-outer \"$@\"")
-    limit = (110 + 10 * runs) * (1 if case["cpus"] == 1 else 4)
+    limit = (170 + 10 * runs) * (1 if case["cpus"] == 1 else 4)
     for _ in range(TRIES):
         p = subprocess.run([f"{peers.ROOT}/lab/run", "--icount", "--timeout", str(limit), "--", "bash", "-c", script,
                             "boot", str(runs), *command(vmm, case)], capture_output=True, text=True, cwd=peers.ROOT, check=False)
