@@ -9,7 +9,7 @@ import time
 from vm import PATIENCE
 
 MIB = 1 << 20
-LARGE, SMALL = 32 * MIB, 2 * MIB
+LARGE, SMALL = 8 * MIB, 2 * MIB
 FAR, HERE, GUEST = "192.168.77.1", "192.168.77.2", "192.168.77.10"
 SOURCE, SUM, SPEED = 5001, 5002, 5201  # ports: sends the data; answers with the checksum of what it got; iperf3
 

@@ -37,7 +37,7 @@ def servers_fixture(tmp_path_factory):
     os.unlink("/etc/resolv.conf")
     with open("/etc/resolv.conf", "w", encoding="ascii") as config:
         config.write("nameserver 127.0.0.1\n")
-    servers = Servers(tmp_path_factory.mktemp("servers"), 64 * MIB)
+    servers = Servers(tmp_path_factory.mktemp("servers"), 16 * MIB)
     yield servers
     servers.stop()
 
@@ -78,7 +78,7 @@ def test_names_are_asked_of_the_hosts_name_server(vm):
 
 
 def test_outgoing_connections_carry_bulk_data_both_ways(vm, servers):
-    both_ways(vm, GATEWAY, servers, 64 * MIB)
+    both_ways(vm, GATEWAY, servers, 16 * MIB)
 
 
 def test_many_connections_at_once(vm):
