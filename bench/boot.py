@@ -18,6 +18,7 @@ BASE = {"kernel": "small", "format": "ELF", "root": "initrd", "cpus": 1, "memory
 # AMD's exit codes (AMD64 manual, volume 2, appendix C) that a boot has
 REASONS = {"96": "external interrupt", "114": "CPUID", "120": "HLT", "123": "I/O port", "124": "MSR", "1024": "nested page fault",
            "100": "interrupt window", "129": "VMMCALL", "127": "shutdown"}
+PHASES = ("set-up", "guest", "teardown", "all")
 TRIES = 2
 
 
@@ -52,9 +53,22 @@ def command(vmm, case):
     return ["./vmm", *peers.VMMS[vmm].command(machine)[1:]]
 
 
+def parse(text):
+    """What bench/boot-outer prints: the milliseconds of each run by phase; (tracepoint, key, number) of what was counted."""
+    times, counts = [], []
+    for line in text.splitlines():
+        word = line.split()
+        if word[:1] == ["TIMES"]:
+            times.append({phase: int(us) / 1e3 for phase, us in zip(PHASES, word[1:])})
+        elif word[:1] == ["COUNT"]:
+            counts.append((word[1], word[2], int(word[3])))
+    return times, counts
+
+
 def run(vmm, case, runs):
-    """What bench/boot-outer prints. QEMU now and then stops for ever under icount: then once more, aloud. A guest of several
-    vCPUs that hangs is boot-outer's to try again (docs/performance.md, "Four vCPUs"), and each of those takes a minute."""
+    """Times and counts as of parse(); none if it came to no end. QEMU now and then stops for ever under icount: then once
+    more, aloud. A guest of several vCPUs that hangs is boot-outer's to try again (docs/performance.md, "Four vCPUs"), and
+    each of those takes a minute."""
     script = (f"mkdir /dev/shm/b && cp {shutil.which(peers.VMMS[vmm].program)} /dev/shm/b/vmm && "
               f"cp {WORK}/initrd.img {WORK}/root.ext4 /dev/shm/b && "
               f"cp {kernel(case)} /dev/shm/b/kernel && cd /dev/shm/b && exec {peers.ROOT}/bench/boot-outer \"$@\"")
@@ -63,9 +77,9 @@ def run(vmm, case, runs):
         p = subprocess.run([f"{peers.ROOT}/lab/run", "--icount", "--timeout", str(limit), "--", "bash", "-c", script,
                             "boot", str(runs), *command(vmm, case)], capture_output=True, text=True, cwd=peers.ROOT, check=False)
         if p.returncode == 0:
-            return p.stdout
+            return parse(p.stdout)
         print(f"   {vmm}: {name(case)}: the lab came to no end (status {p.returncode}): {p.stderr[-200:]}", file=sys.stderr)
-    return ""
+    return [], []
 
 
 def initcalls():
@@ -112,19 +126,17 @@ def measure(long, _tap):
             print(f"   {name(case)}: no {kernel(case)} (make guest-kernel)", file=sys.stderr)
             continue
         for vmm in peers.found(NAMES, case["format"].lower()):
-            places_found, label = [], name(case) if vmm == "toyvmm" else f"{vmm}: {name(case)}"
-            for line in run(vmm, case, 3 if long else 2).splitlines():
-                word = line.split()
-                if word and word[0] == "TIMES":
-                    for column, value in zip(("set-up", "guest", "teardown", "all"), word[1:]):
-                        phases.add(label, column, int(value) / 1e3)
-                        if column in beside:
-                            beside[column].add(name(case), vmm, int(value) / 1e3)
-                elif word and word[0] == "COUNT" and word[1] == "kvm_exit":
-                    exits.add(label, REASONS.get(word[2], "other"), int(word[3]))
-                elif word and word[0] == "COUNT" and case == BASE:
-                    places_found.append((int(word[3]), word[1], int(word[2])))
-            for number, what, key in sorted(places_found, reverse=True)[:12]:
+            label = name(case) if vmm == "toyvmm" else f"{vmm}: {name(case)}"
+            times, counts = run(vmm, case, 3 if long else 2)
+            for phase, ms in (item for one in times for item in one.items()):
+                phases.add(label, phase, ms)
+                if phase in beside:
+                    beside[phase].add(name(case), vmm, ms)
+            for what, key, number in counts:
+                if what == "kvm_exit":
+                    exits.add(label, REASONS.get(key, "other"), number)
+            at = sorted(((number, what, int(key)) for what, key, number in counts if what != "kvm_exit"), reverse=True)
+            for number, what, key in at[:12] if case == BASE else ():
                 places.add(f"{what} {key:#x}", vmm, number)
     calls = initcalls() if os.path.exists(kernel(BASE)) else Table("")
     for row in exits.rows.values(): # several reasons may be "other"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A VM that idles: says READY, and whether it found a disk, and sleeps until a byte comes over the serial port, for which it does 1,000 reads of
- * 4 KiB from its disk, if it has one, and says DONE. What the VMM has in memory meanwhile is for others to look at.
+ * A VM that idles: says READY, and whether it found a disk, and sleeps until a byte comes over the serial port, for which
+ * it does 1,000 reads of 4 KiB from its disk, if it has one, and says DONE. What the VMM has in memory meanwhile is for
+ * others to look at.
  */
 #include "qemu.h"
 
